@@ -1,0 +1,1 @@
+"""What every other package speaks in: errors, artifacts, recipes, profiles, reports. No torch."""

@@ -1,0 +1,148 @@
+"""The value that steps hand on: a folder of one kind. Steps never change the folder they are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+    from types import ModuleType
+    from typing import Any
+
+    import numpy as np
+
+    from compress.core.config import Frozen
+    from compress.core.profile import Profile
+
+    Feeds = Mapping[str, np.ndarray]
+
+
+class ArtifactKind(StrEnum):
+    """What a folder holds, which decides the steps that may follow."""
+
+    CHECKPOINT = "checkpoint"
+    """A Hugging Face folder: config.json, *.safetensors, tokenizer or processor files."""
+    ONNX = "onnx"
+    """`model.onnx` (and `model.onnx.data`), with the configs and tokenizer beside it."""
+    GENAI = "genai"
+    """A decoder with KV cache as ONNX Runtime GenAI reads it (`genai_config.json`)."""
+
+
+GRAPH_NAME = "model.onnx"
+"""The file name of the graph, where transformers.js, optimum and sentence-transformers look."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A model on disk, in one folder, at one point of a recipe."""
+
+    kind: ArtifactKind
+    folder: Path
+    task: str
+
+    @property
+    def graph(self) -> Path:
+        """Where the ONNX graph is (for kind `onnx`)."""
+        return self.folder / GRAPH_NAME
+
+    def at(self, folder: Path, *, kind: ArtifactKind | None = None) -> Artifact:
+        """The same model in another folder, possibly in another form."""
+        return replace(self, folder=folder, kind=kind or self.kind)
+
+
+class Progress(Protocol):
+    """Where long work says how far it is. The command line injects bars or plain lines."""
+
+    def track(self, title: str, total: int | None = None) -> AbstractContextManager[Advance]:
+        """Open one line of progress; `total` steps are expected (None: unknown)."""
+
+    def note(self, message: str) -> None:
+        """Say one sentence that a person should read."""
+
+
+class Advance(Protocol):
+    """Move a line of progress on by `steps`."""
+
+    def __call__(self, steps: int = 1) -> None:
+        """Move on."""
+
+
+class Calibration(Protocol):
+    """Real inputs of the model, taken from the calibration split, ready for its ONNX inputs.
+
+    Feeds map an input's name to an array with the batch as first axis: token ids int64 (B, T),
+    pixels float32 (B, C, H, W), audio float32 (B, T) or features (B, F, T).
+    """
+
+    def feeds(self, *, items: int) -> Sequence[Feeds]:
+        """At most `items` items, as batches; the same ones at every call."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a step may use besides the artifact and its configuration."""
+
+    folder: Path
+    """An empty folder that the step fills. It copies nothing but what it changes: the pipeline
+    adds the files of the previous folder that the step did not write."""
+    calibration: Calibration
+    profile: Profile
+    progress: Progress
+    seed: int = 0
+
+
+class Pass(Protocol):
+    """What every module under `compress.passes` offers. The module's place is its step's name:
+    `compress/passes/quantize/dynamic.py` is `quantize.dynamic`."""
+
+    Config: type[Frozen]
+    ACCEPTS: ArtifactKind
+    PRODUCES: ArtifactKind
+
+    def apply(self, artifact: Artifact, config: Any, context: Context) -> Artifact:
+        """Write the changed model into `context.folder` and return it; never touch the input."""
+
+
+def as_pass(module: ModuleType) -> Pass:
+    """See `module` as the pass it is. (A protocol's instance may be a module.)"""
+    return module  # type: ignore[return-value]
+
+
+class Silent:
+    """A `Progress` that says nothing: for tests and for library use."""
+
+    def track(self, title: str, total: int | None = None) -> AbstractContextManager[Advance]:
+        """Ignore the title; the returned context yields a function that does nothing."""
+        from contextlib import nullcontext
+
+        def advance(steps: int = 1) -> None:
+            del steps
+
+        del title, total
+        return nullcontext(advance)
+
+    def note(self, message: str) -> None:
+        """Ignore the message."""
+        del message
+
+
+class Fixed:
+    """A `Calibration` over feeds that are at hand: for tests and for library use."""
+
+    def __init__(self, batches: Iterable[Feeds]) -> None:
+        self._batches = list(batches)
+
+    def feeds(self, *, items: int) -> Sequence[Feeds]:
+        """The first batches that together hold at most `items` items (at least one batch)."""
+        chosen, seen = [], 0
+        for batch in self._batches:
+            size = len(next(iter(batch.values())))
+            if chosen and seen + size > items:
+                break
+            chosen.append(batch)
+            seen += size
+        return chosen

@@ -1,0 +1,42 @@
+"""The base of everything that is read from a file or a flag: frozen, typed, unknown keys refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from compress.core.errors import CompressError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Frozen(BaseModel):
+    """An immutable value that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+Value = TypeVar("Value", bound=Frozen)
+
+
+def parse(kind: type[Value], values: Mapping[str, Any], *, code: str, where: str) -> Value:
+    """Validate `values` as a `kind`, turning the first complaint into a one-line error.
+
+    `code` is the error's code and `where` names the place that was read (a file, a step).
+
+    Raises:
+        CompressError: a key is unknown, missing or of the wrong type.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            hint = did_you_mean(str(first["loc"][-1]), kind.model_fields)
+            raise CompressError(code, f"{where} has an unknown key '{key}'", hint=hint) from None
+        found = "" if first["type"] == "missing" else f", found {first['input']!r}"
+        message = f"{where}: '{key}': {first['msg'].lower()}{found}"
+        raise CompressError(code, message, hint=f"keys: {', '.join(kind.model_fields)}") from None

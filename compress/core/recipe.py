@@ -1,0 +1,85 @@
+"""Recipes: ordered lists of steps, as written in YAML, with unknown keys refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import Field
+
+from compress.core.config import Frozen, parse
+from compress.core.errors import CompressError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+class Step(Frozen):
+    """One step: `name` is its pass (`quantize.dynamic`), `config` that pass's own keys."""
+
+    name: str
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
+class Recipe(Frozen):
+    """Steps in the order in which they are applied; `runtime` is what runs the result."""
+
+    name: str
+    steps: tuple[Step, ...]
+    runtime: str = "onnxruntime"
+    why: str = ""
+
+
+class _Written(Frozen):
+    steps: list[dict[str, dict[str, Any] | None]]
+    runtime: str = "onnxruntime"
+    why: str = ""
+
+
+def recipe_from(values: Mapping[str, Any], *, name: str, where: str) -> Recipe:
+    """Read a recipe from the parsed YAML `{"steps": [{"quantize.dynamic": {...}}, ...]}`.
+
+    Raises:
+        CompressError: the shape is another, a key is unknown, or a step has not exactly one name.
+    """
+    written = parse(_Written, values, code="recipe-invalid", where=where)
+    steps = []
+    for index, entry in enumerate(written.steps):
+        if len(entry) != 1:
+            found = ", ".join(entry) or "nothing"
+            message = f"{where}: step {index + 1} must have exactly one name, found {found}"
+            raise CompressError("recipe-invalid", message, hint="write `- quantize.dynamic: {}`")
+        ((step, config),) = entry.items()
+        steps.append(Step(name=step, config=config or {}))
+    return Recipe(name=name, steps=tuple(steps), runtime=written.runtime, why=written.why)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe file.
+
+    Raises:
+        CompressError: the file is missing, is not YAML, or is not a recipe.
+    """
+    return recipe_from(read_yaml(path, code="recipe-invalid"), name=path.stem, where=str(path))
+
+
+def read_yaml(path: Path, *, code: str) -> dict[str, Any]:
+    """Parse a YAML file whose top level is a mapping.
+
+    Raises:
+        CompressError: with `code`, when the file is missing, unreadable, or something else.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf8"))
+    except FileNotFoundError:
+        raise CompressError(code, f"no such file: {path}", hint="check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CompressError(code, f"cannot read {path}: {error}", hint="check the file") from None
+    except yaml.YAMLError as error:
+        first = str(error).splitlines()[0]
+        raise CompressError(code, f"{path} is not YAML: {first}", hint="check the file") from None
+    if not isinstance(values, dict):
+        found = type(values).__name__
+        raise CompressError(code, f"{path}: expected a mapping, found {found}", hint="see README")
+    return values

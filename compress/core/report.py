@@ -1,0 +1,188 @@
+"""`report.json`: what programs read. Its keys are a contract; everything else goes to `evidence.json`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from compress.core.config import Frozen
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+
+
+class ModelFacts(Frozen):
+    """What was compressed. `ref` as the user named it, pinned; `digest` of all its bytes."""
+
+    ref: str
+    kind: str
+    task: str
+    digest: str
+    parameters: int
+
+
+class TargetFacts(Frozen):
+    """Where the figures hold. `measured` is false where they were computed for other hardware."""
+
+    profile: str
+    host: str
+    measured: bool
+
+
+class Latency(Frozen):
+    """Milliseconds for one call at the `latency` workload (batch 1)."""
+
+    p50: float
+    p95: float
+
+
+class Figures(Frozen):
+    """Size and speed of one contender. Latency is of the `latency` workload (batch 1), throughput of
+    the `throughput` workload in items a second; the last three are of decoders with a KV cache."""
+
+    size_bytes: int
+    latency_ms: Latency | None = None
+    throughput_per_s: float | None = None
+    load_s: float | None = None
+    peak_rss_bytes: int | None = None
+    prefill_tokens_per_s: float | None = None
+    decode_tokens_per_s: float | None = None
+    time_to_first_token_ms: float | None = None
+
+
+class Ratio(Frozen):
+    """A ratio of two times with its two-sided 95% interval; above 1 the artifact is faster."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Speedup(Frozen):
+    """Of the throughput workload, against both baselines."""
+
+    vs_torch: Ratio | None
+    vs_onnxruntime_fp32: Ratio | None
+
+
+class Baselines(Frozen):
+    """The model as shipped in PyTorch, and what a careful user has already: ONNX Runtime, fp32."""
+
+    torch: Figures | None
+    onnxruntime_fp32: Figures | None
+
+
+class Accuracy(Frozen):
+    """On the test split. `drop` is positive when the artifact is worse, in units of the metric
+    (for perplexity: relative increase); `drop_upper_95` is its one-sided 95% upper bound."""
+
+    metric: str
+    kind: Literal["task", "fidelity"]
+    items: int
+    baseline: float
+    result: float
+    drop: float
+    drop_upper_95: float
+
+
+class BudgetLine(Frozen):
+    """One budget: the `limit` as set, the `value` measured, the `bound` that was compared."""
+
+    name: str
+    limit: str
+    value: float
+    bound: float
+    verdict: Verdict
+
+
+class Gate(Frozen):
+    """The verdict over all budgets: the worst of them."""
+
+    verdict: Verdict
+    budgets: tuple[BudgetLine, ...]
+
+
+class StepLine(Frozen):
+    """One step that was tried. `accuracy` is on the calibration split; `why` says what it bought, or
+    why it was left out. A candidate's steps carry its name in `config["recipe"]`."""
+
+    name: str
+    config: dict[str, Any]
+    seconds: float
+    peak_rss_bytes: int
+    size_bytes: int
+    accuracy: float | None
+    kept: bool
+    why: str
+
+
+class Report(Frozen):
+    """The whole of `report.json`."""
+
+    schema_version: Literal[1] = 1
+    model: ModelFacts
+    target: TargetFacts
+    baselines: Baselines
+    result: Figures
+    speedup: Speedup
+    accuracy: Accuracy | None
+    gate: Gate
+    steps: tuple[StepLine, ...]
+
+
+class Samples(Frozen):
+    """Raw times of one contender at one workload, in seconds a call, in the order taken."""
+
+    contender: str
+    workload: str
+    batch: int
+    length: int
+    seconds: tuple[float, ...]
+
+
+class Component(Frozen):
+    """Bytes of one part of the model (`embedding`, `attention`, `ffn`, `head`, `other`) by dtype."""
+
+    name: str
+    dtype: str
+    before_bytes: int
+    after_bytes: int
+
+
+class CandidateLine(Frozen):
+    """One recipe that was tried, measured on the calibration split, interleaved with both baselines."""
+
+    name: str
+    runtime: str
+    size_bytes: int | None
+    drop: float | None
+    vs_onnxruntime_fp32: dict[str, Ratio] = Field(default_factory=dict)
+    vs_torch: dict[str, Ratio] = Field(default_factory=dict)
+    kept: bool
+    why: str
+
+
+class Evidence(Frozen):
+    """The whole of `evidence.json`: what the pages draw and what a doubter re-computes."""
+
+    schema_version: Literal[1] = 1
+    created: str
+    """UTC, ISO 8601."""
+    data: dict[str, Any]
+    """Source, columns used, items of the calibration and test splits, licence of a shipped sample."""
+    host: dict[str, Any]
+    versions: dict[str, str]
+    parity: list[dict[str, Any]]
+    """Per shape: the largest absolute difference of each output from the module's."""
+    fused: dict[str, int]
+    """Fused operators in the graph that was measured as the fp32 baseline, by type."""
+    operators: dict[str, int]
+    """Operators in the published graph, by type."""
+    samples: tuple[Samples, ...]
+    ratios: dict[str, dict[str, Ratio]]
+    """By baseline, then by workload."""
+    components: tuple[Component, ...]
+    candidates: tuple[CandidateLine, ...]
+    noise: list[str]
+    """What made these figures less certain: load, variation, throttling."""
+    notes: list[str]

@@ -1,0 +1,1 @@
+"""ONNX graphs: read, check, fuse, write, run. Nothing here imports torch."""

@@ -1,0 +1,61 @@
+"""Graphs in ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnxruntime as ort
+
+from compress.core.errors import CompressError
+from compress.graph.session import TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+
+_DTYPES = {"float": "float32", "double": "float64"}
+
+
+class OrtRunner:
+    """A graph in an ONNX Runtime session."""
+
+    def __init__(self, graph: Path, *, threads: int = 0, provider: str = "CPUExecutionProvider") -> None:
+        """Load `graph`; raises CompressError when the provider or an operator is missing."""
+        self._session = _open(graph, threads=threads, provider=provider)
+        self.inputs = tuple(_spec(node) for node in self._session.get_inputs())
+        self.outputs = tuple(node.name for node in self._session.get_outputs())
+        self._names = {spec.name for spec in self.inputs}
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The outputs by name."""
+        known = {name: array for name, array in feeds.items() if name in self._names}
+        return dict(zip(self.outputs, self._session.run(None, known), strict=True))
+
+
+def _open(graph: Path, *, threads: int, provider: str) -> ort.InferenceSession:
+    if provider not in ort.get_available_providers():
+        raise CompressError(
+            "provider-missing",
+            f"this onnxruntime has no {provider}",
+            hint="install the onnxruntime package of that device, or choose another target",
+        )
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Threads that spin after a run would slow whatever is measured next to it.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    try:
+        return ort.InferenceSession(str(graph), options, providers=[provider])
+    except Exception as error:  # onnxruntime's exceptions share no base class but this one
+        reason = str(error).splitlines()[0]
+        raise CompressError(
+            "graph-unloadable", f"onnxruntime cannot load {graph.name}: {reason}", hint="see doctor"
+        ) from error
+
+
+def _spec(node: ort.NodeArg) -> TensorSpec:
+    dtype = node.type.removeprefix("tensor(").removesuffix(")")
+    shape = tuple(size if isinstance(size, int) else None for size in node.shape)
+    return TensorSpec(node.name, _DTYPES.get(dtype, dtype), shape)

@@ -1,0 +1,56 @@
+"""Run a graph: one small interface over the runtimes that an artifact may be made for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from compress.core.errors import CompressError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of a graph. Symbolic axes are None; `dtype` is NumPy's name."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+class Runner(Protocol):
+    """A graph that is loaded and ready."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[str, ...]
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The outputs by name. Feeds that the graph has no input for are ignored."""
+
+
+RUNTIMES = ("onnxruntime", "openvino")
+
+
+def open_runner(
+    graph: Path, *, runtime: str = "onnxruntime", threads: int = 0, provider: str = "CPUExecutionProvider"
+) -> Runner:
+    """Load `graph` in a runtime; `threads` 0 leaves their number to it.
+
+    Raises:
+        CompressError: the runtime is unknown or not installed, or cannot load the graph.
+    """
+    if runtime == "onnxruntime":
+        from compress.graph.ort import OrtRunner
+
+        return OrtRunner(graph, threads=threads, provider=provider)
+    if runtime == "openvino":
+        from compress.graph.vino import OpenVinoRunner
+
+        return OpenVinoRunner(graph, threads=threads)
+    hint = did_you_mean(runtime, RUNTIMES)
+    raise CompressError("runtime-unknown", f"no runtime '{runtime}'", hint=hint)

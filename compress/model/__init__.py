@@ -1,0 +1,1 @@
+"""Where a model comes from: resolve it, refuse what is unsafe, know its task, load it."""

@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: grids, packing, calibration. No models, no files."""

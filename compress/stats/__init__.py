@@ -1,0 +1,1 @@
+"""Intervals, non-inferiority and noise. Plain numbers in, plain numbers out."""
