@@ -97,7 +97,8 @@ class Context:
 
 class Pass(Protocol):
     """What every module under `compress.passes` offers. The module's place is its step's name:
-    `compress/passes/quantize/dynamic.py` is `quantize.dynamic`."""
+    `compress/passes/quantize/dynamic.py` is `quantize.dynamic`.
+    """
 
     Config: type[Frozen]
     ACCEPTS: ArtifactKind
@@ -109,7 +110,7 @@ class Pass(Protocol):
 
 def as_pass(module: ModuleType) -> Pass:
     """See `module` as the pass it is. (A protocol's instance may be a module.)"""
-    return module  # type: ignore[return-value]
+    return module
 
 
 class Silent:
@@ -138,7 +139,8 @@ class Fixed:
 
     def feeds(self, *, items: int) -> Sequence[Feeds]:
         """The first batches that together hold at most `items` items (at least one batch)."""
-        chosen, seen = [], 0
+        chosen: list[Feeds] = []
+        seen = 0
         for batch in self._batches:
             size = len(next(iter(batch.values())))
             if chosen and seen + size > items:

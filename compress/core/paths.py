@@ -113,7 +113,8 @@ def unwritable(target: Path, error: OSError) -> CompressError:
 
 def _swap(beside: Path, target: Path) -> None:
     """Rename `beside` to `target`; an old `target` is moved away first, since a rename on top of a
-    folder that is not empty fails."""
+    folder that is not empty fails.
+    """
     if not target.exists():
         beside.rename(target)
         return

@@ -29,7 +29,8 @@ class ModelKind(StrEnum):
 
 class Workload(Frozen):
     """One input shape that is timed. `length` counts tokens, and is ignored where inputs are images
-    or sound, whose size the processor's configuration sets."""
+    or sound, whose size the processor's configuration sets.
+    """
 
     batch: int = Field(gt=0)
     length: int = Field(default=128, gt=0)
@@ -44,7 +45,8 @@ class DefaultBudgets(Frozen):
 
 class Profile(Frozen):
     """A target, as `profiles/NAME.yaml` describes it. Figures without a unit in their name: GB/s
-    are 1e9 bytes a second, GOP/s are 1e9 multiply-or-add operations a second, memory is in GiB."""
+    are 1e9 bytes a second, GOP/s are 1e9 multiply-or-add operations a second, memory is in GiB.
+    """
 
     name: str
     description: str

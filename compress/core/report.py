@@ -38,7 +38,8 @@ class Latency(Frozen):
 
 class Figures(Frozen):
     """Size and speed of one contender. Latency is of the `latency` workload (batch 1), throughput of
-    the `throughput` workload in items a second; the last three are of decoders with a KV cache."""
+    the `throughput` workload in items a second; the last three are of decoders with a KV cache.
+    """
 
     size_bytes: int
     latency_ms: Latency | None = None
@@ -74,7 +75,8 @@ class Baselines(Frozen):
 
 class Accuracy(Frozen):
     """On the test split. `drop` is positive when the artifact is worse, in units of the metric
-    (for perplexity: relative increase); `drop_upper_95` is its one-sided 95% upper bound."""
+    (for perplexity: relative increase); `drop_upper_95` is its one-sided 95% upper bound.
+    """
 
     metric: str
     kind: Literal["task", "fidelity"]
@@ -104,7 +106,8 @@ class Gate(Frozen):
 
 class StepLine(Frozen):
     """One step that was tried. `accuracy` is on the calibration split; `why` says what it bought, or
-    why it was left out. A candidate's steps carry its name in `config["recipe"]`."""
+    why it was left out. A candidate's steps carry its name in `config["recipe"]`.
+    """
 
     name: str
     config: dict[str, Any]
