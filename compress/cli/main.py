@@ -1,0 +1,75 @@
+"""The `compress` command: verbs, and what becomes of errors."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from compress.cli.console import Console
+from compress.core.errors import CompressError, ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def build() -> typer.Typer:
+    """The application with every verb. Verbs import what they need when they run."""
+    from compress.cli import verbs
+
+    app = typer.Typer(
+        name="compress",
+        help="Make a model smaller and prove that it is still good.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    verbs.register(app)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code (the entry point passes it to `sys.exit`)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = build()(args=words, standalone_mode=False, prog_name="compress")
+    except CompressError as error:
+        return _failed(error, words)
+    except KeyboardInterrupt:
+        Console().error("interrupted", "run again to go on from the last finished step")
+        return ExitCode.INTERRUPTED
+    except Exception as error:
+        return _usage_or_internal(error, words)
+    return int(result or 0)
+
+
+def _failed(error: CompressError, words: Sequence[str]) -> int:
+    if "--debug" in words:
+        raise error
+    Console().error(str(error), error.hint)
+    return int(error.exit_code)
+
+
+def _usage_or_internal(error: Exception, words: Sequence[str]) -> int:
+    code = getattr(error, "exit_code", None)
+    if hasattr(error, "format_message"):
+        message = error.format_message()
+        if message:
+            Console().error(f"error[usage]: {message}", "see `compress --help`")
+        return int(ExitCode.USER)
+    if isinstance(code, int):  # typer.Exit, click's Abort
+        return code
+    if "--debug" in words:
+        raise error
+    first = (str(error).splitlines() or [""])[0]
+    Console().error(
+        f"error[internal]: {type(error).__name__}: {first}", "run again with --debug and report it"
+    )
+    return int(ExitCode.INTERNAL)
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Options that several verbs share, so that they are spelled and explained once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the answer, warnings and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more about each step.")]
+Offline = Annotated[
+    bool, typer.Option("--offline", envvar="HF_HUB_OFFLINE", help="Use only what is on this disk.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")]
+
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A Hub id (org/name@revision), a folder, a .gguf, or demo.")
+]
+ArtifactFolder = Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A folder that run published.")]
+Target = Annotated[
+    str | None, typer.Option("--target", "-t", help="A profile's name or file.", show_default="cpu")
+]
+Task = Annotated[
+    str | None, typer.Option("--task", help="The task, where the configuration does not tell.")
+]
+Data = Annotated[
+    str | None, typer.Option("--data", "-d", help="File, folder or Hub data set to judge on.")
+]
+Column = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="A column's name, as `label=sentiment`. May be given several times."),
+]
+MaxDrop = Annotated[
+    str | None, typer.Option("--max-drop", help="Largest loss of accuracy: 0.5pt, 1% or 1.05x.")
+]
+MinSpeedup = Annotated[
+    str | None, typer.Option("--min-speedup", help="Least speedup over ONNX Runtime fp32: 1.5x.")
+]
+MaxSize = Annotated[str | None, typer.Option("--max-size", help="Largest model file: 18MB.")]
+MaxLatency = Annotated[
+    str | None, typer.Option("--max-latency", help="Largest median latency at batch 1: 10ms.")
+]
+MaxMemory = Annotated[str | None, typer.Option("--max-memory", help="Largest peak RSS: 500MB.")]

@@ -1,0 +1,12 @@
+"""The verbs, in the order in which `--help` lists them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add every verb to the application."""
