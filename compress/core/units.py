@@ -80,3 +80,15 @@ def human_bytes(count: float) -> str:
             break
         count /= 1000
     return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
+
+
+def parse_duration_ms(text: str) -> float:
+    """Milliseconds of `10ms`, `0.5s` or `10`.
+
+    Raises:
+        CompressError: `text` is not a positive time.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s)?\s*", text)
+    if not match or float(match.group(1)) == 0:
+        raise CompressError("budget-invalid", f"'{text}' is not a time", hint="write 10ms or 0.5s")
+    return float(match.group(1)) * (1000 if match.group(2) == "s" else 1)

@@ -1,0 +1,173 @@
+"""Which inputs a module takes and inputs to trace and compare it with, for text, images and sound."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from compress.core.errors import CompressError
+from compress.model.safety import read_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    Tensors = dict[str, torch.Tensor]
+
+PREPROCESSOR = "preprocessor_config.json"
+_LONGEST = 512
+"""Tokens beyond which no trace or comparison goes: longer ones prove nothing more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The inputs of a module, in the order of its signature.
+
+    `axes` names the dynamic axes of each input; `vocabulary` is the number of token ids (0 without
+    text), `longest` the most tokens or samples it takes, `item` the shape of one image or feature map.
+    """
+
+    names: tuple[str, ...]
+    axes: dict[str, dict[int, str]]
+    vocabulary: int = 0
+    longest: int = _LONGEST
+    shortest: int = 1
+    item: tuple[int, ...] = ()
+
+    def sample(self, *, batch: int, length: int, seed: int) -> Tensors:
+        """Inputs of a shape, with padding at the end of every second item where there is a mask.
+
+        Token ids are int64 (B, T) drawn from the whole vocabulary, pixels and features float32
+        (B, *item), sound float32 (B, T). `length` is cut to what the module takes.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        length = max(self.shortest, min(length, self.longest))
+        return {name: self._one(name, batch, length, generator) for name in self.names}
+
+    def _one(self, name: str, batch: int, length: int, generator: torch.Generator) -> torch.Tensor:
+        if name == "input_ids":
+            return torch.randint(0, self.vocabulary, (batch, length), generator=generator)
+        if name == "attention_mask":
+            mask = torch.ones(batch, length, dtype=torch.int64)
+            mask[1::2, max(1, length - length // 3) :] = 0
+            return mask
+        if name == "token_type_ids":
+            return torch.zeros(batch, length, dtype=torch.int64)
+        shape = (batch, length) if name == "input_values" else (batch, *self.item)
+        return torch.randn(shape, generator=generator)
+
+
+def inputs_of(module: torch.nn.Module, folder: Path) -> Inputs:
+    """The inputs that the users of this checkpoint's tokenizer or processor feed.
+
+    Raises:
+        CompressError: the module takes inputs that are not supported, or has no processor beside it.
+    """
+    accepted = set(inspect.signature(module.forward).parameters)
+    main = str(getattr(module, "main_input_name", "input_ids"))
+    if {"input_ids", "pixel_values"} <= accepted:
+        message = "a model that reads text and images at once is not supported"
+        raise CompressError("inputs-unsupported", message, hint="save one of its towers by itself")
+    if main == "input_ids":
+        return _text(module, folder, accepted)
+    if main in ("pixel_values", "input_values", "input_features") and main in accepted:
+        return {"pixel_values": _image, "input_values": _sound, "input_features": _features}[main](
+            module, folder, accepted
+        )
+    message = f"the model's main input is '{main}'"
+    raise CompressError("inputs-unsupported", message, hint="supported: text, images, sound")
+
+
+def _text(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
+    tokenizer = load_tokenizer(folder)
+    wanted = [name for name in tokenizer.model_input_names if name in accepted]
+    names = tuple(dict.fromkeys(["input_ids", *wanted]))
+    axes = {name: {0: "batch", 1: "sequence"} for name in names}
+    config: Any = module.config
+    return Inputs(
+        names=names,
+        axes=axes,
+        vocabulary=int(getattr(config, "vocab_size", len(tokenizer))),
+        longest=min(_LONGEST, _positions(config)),
+        shortest=2,
+    )
+
+
+def _positions(config: Any) -> int:
+    limit = int(
+        getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", 0) or 10**9
+    )
+    # The RoBERTa family numbers positions from padding_idx + 1, so that many rows are never reached.
+    offset = (config.pad_token_id or 0) + 1 if config.model_type in _OFFSET_POSITIONS else 0
+    return limit - offset
+
+
+_OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "data2vec-text", "ibert")
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a checkpoint, without running code of its repository.
+
+    Raises:
+        CompressError: there is none, or it cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    known = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model",
+             "spm.model", "tokenizer.model")  # fmt: skip
+    if not any((folder / name).exists() for name in known):
+        message = f"no tokenizer in {folder}"
+        raise CompressError("tokenizer-missing", message, hint="save the tokenizer beside the model")
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # transformers and tokenizers raise whatever they meet
+        reason = " ".join(str(error).split())[:200]
+        message = f"cannot read the tokenizer in {folder}: {reason}"
+        raise CompressError("tokenizer-invalid", message, hint="save it again") from error
+
+
+def _image(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
+    del accepted
+    config: Any = module.config
+    height, width = _image_size(read_json(folder / PREPROCESSOR, code="processor-missing"), config)
+    channels = int(getattr(config, "num_channels", 3))
+    return Inputs(
+        names=("pixel_values",), axes={"pixel_values": {0: "batch"}}, item=(channels, height, width)
+    )
+
+
+def _image_size(processor: dict[str, Any], config: Any) -> tuple[int, int]:
+    for key in ("crop_size", "size"):
+        if key == "crop_size" and not processor.get("do_center_crop", False):
+            continue
+        size = processor.get(key)
+        if isinstance(size, int):
+            return size, size
+        if isinstance(size, dict) and "height" in size:
+            return int(size["height"]), int(size["width"])
+        if isinstance(size, dict) and "shortest_edge" in size:
+            return int(size["shortest_edge"]), int(size["shortest_edge"])
+    size = getattr(config, "image_size", 224)
+    return (int(size[0]), int(size[1])) if isinstance(size, list | tuple) else (int(size), int(size))
+
+
+def _sound(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
+    processor = read_json(folder / PREPROCESSOR, code="processor-missing")
+    names = ["input_values"]
+    if processor.get("return_attention_mask") and "attention_mask" in accepted:
+        names.append("attention_mask")
+    axes = {name: {0: "batch", 1: "samples"} for name in names}
+    rate = int(processor.get("sampling_rate", 16000))
+    del module
+    return Inputs(names=tuple(names), axes=axes, longest=rate * 4, shortest=rate // 4)
+
+
+def _features(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
+    del accepted
+    config: Any = module.config
+    processor = read_json(folder / PREPROCESSOR, code="processor-missing")
+    bins = int(getattr(config, "num_mel_bins", None) or processor.get("feature_size", 80))
+    frames = int(getattr(config, "max_source_positions", 1500)) * 2
+    return Inputs(names=("input_features",), axes={"input_features": {0: "batch"}}, item=(bins, frames))

@@ -1,0 +1,129 @@
+"""A checkpoint as the PyTorch module that its users run, in fp32, with every weight accounted for."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from compress.core.errors import CompressError
+from compress.model.safety import read_json, weight_files
+from compress.model.tasks import model_class
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def load_module(folder: Path, task: str) -> torch.nn.Module:
+    """The module of a checkpoint for `task`, fp32, in evaluation mode; of an encoder-decoder model
+    under `feature-extraction` the encoder alone.
+
+    Raises:
+        CompressError: weights are missing, not finite or of another shape than the configuration's.
+    """
+    config = read_json(folder / "config.json", code="config-missing")
+    refuse_not_finite(folder)
+    with _quiet():
+        module = _encoder(_loaded(folder, task, config), config, task)
+    return module.eval()
+
+
+def empty_module(folder: Path, task: str) -> torch.nn.Module:
+    """The same module without weights (on the meta device): its structure, for planning.
+
+    Raises:
+        CompressError: the configuration does not make a model.
+    """
+    import transformers
+
+    config = read_json(folder / "config.json", code="config-missing")
+    try:
+        with _quiet(), torch.device("meta"):
+            written = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+            module = model_class(task, config).from_config(written)
+    except CompressError:
+        raise
+    except Exception as error:  # transformers raises whatever its model classes raise
+        raise _unbuildable(error) from error
+    return _encoder(module, config, task)
+
+
+def _loaded(folder: Path, task: str, config: dict[str, Any]) -> torch.nn.Module:
+    kind = model_class(task, config)
+    try:
+        module, info = kind.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except Exception as error:  # transformers raises whatever its model classes raise
+        raise _unbuildable(error) from error
+    _refuse_incomplete(info, task)
+    return module
+
+
+def _unbuildable(error: Exception) -> CompressError:
+    reason = " ".join(str(error).split())[:300]
+    return CompressError(
+        "model-unloadable", f"transformers cannot build this model: {reason}", hint="check config.json"
+    )
+
+
+def _refuse_incomplete(info: dict[str, Any], task: str) -> None:
+    # A pooler that the checkpoint lacks is no loss: nothing that is exported reads it.
+    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
+    if missing:
+        message = f"the checkpoint lacks {len(missing)} weights of a {task} model, first {missing[0]}"
+        hint = "choose the --task that it was trained for (feature-extraction fits any)"
+        raise CompressError("weights-missing", message, hint=hint)
+    if info.get("mismatched_keys"):
+        name, found, expected = sorted(info["mismatched_keys"])[0]
+        message = f"{name} has shape {list(found)}, the configuration asks for {list(expected)}"
+        raise CompressError("weights-mismatched", message, hint="config.json is of another checkpoint")
+
+
+def _encoder(module: torch.nn.Module, config: dict[str, Any], task: str) -> torch.nn.Module:
+    if task == "feature-extraction" and config.get("is_encoder_decoder"):
+        return module.get_encoder() if hasattr(module, "get_encoder") else module
+    return module
+
+
+def refuse_not_finite(folder: Path) -> None:
+    """Look at every weight once, one tensor in memory at a time.
+
+    Raises:
+        CompressError: a tensor holds NaN or infinity.
+    """
+    from safetensors import safe_open
+
+    for path in weight_files(folder):
+        with safe_open(path, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 (not a mapping)
+                tensor = tensors.get_tensor(name)
+                if tensor.is_floating_point() and not torch.isfinite(tensor.float()).all():
+                    message = f"{path.name}: '{name}' holds NaN or infinity"
+                    hint = "the checkpoint is damaged, or diverged in training"
+                    raise CompressError("weights-not-finite", message, hint=hint)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and advice out of our streams; its errors still raise."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        logging.enable_progress_bar()

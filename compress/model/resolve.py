@@ -1,0 +1,119 @@
+"""What a model is, before any of its weights is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.core.errors import CompressError
+from compress.core.paths import folder_digest, folder_files
+from compress.core.profile import ModelKind
+from compress.model import sources
+from compress.model.safety import read_headers, read_json, refuse_links_out, refuse_repository_code
+from compress.model.tasks import check_task, infer_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from compress.model.headers import TensorHeader
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A checkpoint that was found, checked and understood; its weights are still on disk."""
+
+    ref: str
+    """As the user named it, with the commit where it came from the Hub."""
+    folder: Path
+    revision: str | None
+    digest: str
+    config: dict[str, Any]
+    task: str
+    kind: ModelKind
+    tensors: dict[str, TensorHeader]
+
+    @property
+    def parameters(self) -> int:
+        """Elements of all stored tensors (a tied table counts once)."""
+        return sum(tensor.elements for tensor in self.tensors.values())
+
+
+def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Callable[[str], None]) -> Model:
+    """Find a model and refuse what is unsafe or unsupported; loads no weights.
+
+    Raises:
+        CompressError: it cannot be found, is unsafe, is damaged, or is of an unsupported kind.
+    """
+    folder, revision = _find(ref, offline=offline, cache=cache, note=note)
+    refuse_links_out(folder)
+    config = read_json(folder / "config.json", code="config-missing")
+    refuse_repository_code(config)
+    _refuse_unknown_type(config)
+    _refuse_quantized(config)
+    tensors = read_headers(folder)
+    chosen = check_task(task) if task else infer_task(config, folder)
+    return Model(
+        ref=f"{ref.partition('@')[0]}@{revision}" if revision else ref,
+        folder=folder,
+        revision=revision,
+        digest=folder_digest(folder, _meaningful(folder)),
+        config=config,
+        task=chosen,
+        kind=kind_of(folder, chosen),
+        tensors=tensors,
+    )
+
+
+def kind_of(folder: Path, task: str) -> ModelKind:
+    """The family of a model, from the structure that its configuration describes."""
+    import torch
+
+    from compress.model.load import empty_module
+
+    if task == "text-generation":
+        return ModelKind.DECODER
+    module = empty_module(folder, task)
+    main = str(getattr(module, "main_input_name", "input_ids"))
+    if main in ("input_values", "input_features"):
+        return ModelKind.AUDIO
+    if main != "pixel_values":
+        return ModelKind.ENCODER
+    convolved = sum(m.weight.numel() for m in module.modules() if isinstance(m, torch.nn.Conv2d))
+    total = sum(parameter.numel() for parameter in module.parameters())
+    return ModelKind.CONVNET if convolved > total / 2 else ModelKind.VISION
+
+
+def _find(ref: str, *, offline: bool, cache: Path, note: Callable[[str], None]) -> tuple[Path, str | None]:
+    if ref == "demo" and not Path(ref).exists():
+        return sources.demo_folder(), None
+    if ref.endswith(".gguf") and Path(ref).is_file():
+        return sources.gguf_folder(Path(ref), cache=cache, note=note), None
+    if sources.is_hub_id(ref):
+        return sources.hub_folder(ref, offline=offline)
+    return sources.local_folder(ref), None
+
+
+def _meaningful(folder: Path) -> list[Path]:
+    """What defines the model: weights, configurations, tokenizer; not notes about it or caches."""
+    suffixes = {".safetensors", ".json", ".txt", ".model", ".jinja"}
+    names = folder_files(folder)
+    return [name for name in names if name.suffix in suffixes and not name.parts[0].startswith(".")]
+
+
+def _refuse_unknown_type(config: dict[str, Any]) -> None:
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    found = config.get("model_type")
+    if not isinstance(found, str) or found not in CONFIG_MAPPING_NAMES:
+        hint = "this transformers does not know it: update it, or check config.json"
+        message = f"config.json has model_type {found!r}, which transformers does not know"
+        raise CompressError("architecture-unknown", message, hint=hint)
+
+
+def _refuse_quantized(config: dict[str, Any]) -> None:
+    if config.get("quantization_config"):
+        method = config["quantization_config"].get("quant_method", "some method")
+        message = f"this checkpoint is quantized already ({method})"
+        hint = "start from the original: compressing twice loses accuracy twice"
+        raise CompressError("already-quantized", message, hint=hint)

