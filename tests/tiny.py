@@ -1,0 +1,206 @@
+"""Tiny random models of many architectures, each a complete folder as a user would have it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+TEXT = (
+    "the quick brown fox jumps over a lazy dog . models are far too big for what people use them for , "
+    "so make them small and prove that they are good ! why not ? 0 1 2 3 4 5 6 7 8 9"
+)
+
+_TEXT = dict(
+    vocab_size=160, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+    max_position_embeddings=80,
+)  # fmt: skip
+_DECODER = {**_TEXT, "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+_GPT = dict(vocab_size=160, n_embd=32, n_layer=2, n_head=4, n_positions=80, bos_token_id=2, eos_token_id=3)
+_T5 = dict(vocab_size=160, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
+_VIT = dict(
+    image_size=32, patch_size=8, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+    intermediate_size=64, num_channels=3,
+)  # fmt: skip
+_WAV = dict(
+    hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, vocab_size=20,
+    conv_dim=(16, 16, 16), conv_stride=(5, 4, 4), conv_kernel=(10, 8, 8), num_feat_extract_layers=3,
+    num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2, classifier_proj_size=32,
+    do_stable_layer_norm=False,
+)  # fmt: skip
+_WHISPER = dict(
+    d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4,
+    encoder_ffn_dim=64, decoder_ffn_dim=64, num_mel_bins=80, max_source_positions=1500, vocab_size=160,
+    pad_token_id=0, bos_token_id=2, eos_token_id=3, decoder_start_token_id=2,
+)  # fmt: skip
+
+ARCHITECTURES: dict[str, tuple[str, dict[str, Any], str]] = {
+    # name: (class, configuration, task)
+    "bert": ("BertModel", _TEXT, "feature-extraction"),
+    "bert-classifier": ("BertForSequenceClassification", _TEXT, "text-classification"),
+    "bert-tokens": ("BertForTokenClassification", {**_TEXT, "num_labels": 5}, "token-classification"),
+    "bert-answers": ("BertForQuestionAnswering", _TEXT, "question-answering"),
+    "bert-mask": ("BertForMaskedLM", _TEXT, "fill-mask"),
+    "distilbert": (
+        "DistilBertForSequenceClassification",
+        dict(vocab_size=160, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=80),
+        "text-classification",
+    ),
+    "roberta": ("RobertaModel", {**_TEXT, "pad_token_id": 0}, "feature-extraction"),
+    "xlm-roberta": ("XLMRobertaModel", {**_TEXT, "pad_token_id": 0}, "feature-extraction"),
+    "mpnet": ("MPNetModel", {**_TEXT, "pad_token_id": 0}, "feature-extraction"),
+    "electra": ("ElectraForSequenceClassification", {**_TEXT, "embedding_size": 16}, "text-classification"),
+    "albert": ("AlbertModel", {**_TEXT, "embedding_size": 16}, "feature-extraction"),
+    "deberta-v2": (
+        "DebertaV2ForSequenceClassification",
+        {**_TEXT, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16,
+         "norm_rel_ebd": "layer_norm", "share_att_key": True, "position_biased_input": False},
+        "text-classification",
+    ),  # fmt: skip
+    "modernbert": (
+        "ModernBertForMaskedLM",
+        {**_TEXT, "pad_token_id": 0, "local_attention": 16, "global_attn_every_n_layers": 2},
+        "fill-mask",
+    ),
+    "gpt2": ("GPT2LMHeadModel", _GPT, "text-generation"),
+    "llama": ("LlamaForCausalLM", _DECODER, "text-generation"),
+    "qwen3": ("Qwen3ForCausalLM", {**_DECODER, "head_dim": 8}, "text-generation"),
+    "t5-encoder": ("T5EncoderModel", _T5, "feature-extraction"),
+    "bart-encoder": (
+        "BartModel",
+        dict(vocab_size=160, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+             decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=80,
+             pad_token_id=0, bos_token_id=2, eos_token_id=3, decoder_start_token_id=2),
+        "feature-extraction",
+    ),  # fmt: skip
+    "vit": ("ViTForImageClassification", {**_VIT, "num_labels": 10}, "image-classification"),
+    "deit": ("DeiTForImageClassification", {**_VIT, "num_labels": 10}, "image-classification"),
+    "swin": (
+        "SwinForImageClassification",
+        dict(image_size=32, patch_size=4, embed_dim=16, depths=[1, 1], num_heads=[2, 2], window_size=4,
+             num_labels=10),
+        "image-classification",
+    ),  # fmt: skip
+    "convnext": (
+        "ConvNextForImageClassification",
+        dict(hidden_sizes=[16, 32], depths=[1, 1], num_stages=2, num_labels=10),
+        "image-classification",
+    ),
+    "resnet": (
+        "ResNetForImageClassification",
+        dict(embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic", num_labels=10),
+        "image-classification",
+    ),
+    "clip-vision": ("CLIPVisionModel", _VIT, "feature-extraction"),
+    "wav2vec2": ("Wav2Vec2ForCTC", {**_WAV, "pad_token_id": 0}, "automatic-speech-recognition"),
+    "wav2vec2-classifier": ("Wav2Vec2ForSequenceClassification", _WAV, "audio-classification"),
+    "whisper-encoder": ("WhisperModel", _WHISPER, "feature-extraction"),
+}
+
+KINDS = {
+    "vit": "image", "deit": "image", "swin": "image", "convnext": "image", "resnet": "image",
+    "clip-vision": "image", "wav2vec2": "sound", "wav2vec2-classifier": "sound",
+    "whisper-encoder": "features",
+}  # fmt: skip
+
+
+def build(name: str, folder: Path, *, seed: int = 0) -> str:
+    """Write the model `name` with its tokenizer or processor into `folder`; returns its task."""
+    import torch
+    import transformers
+
+    kind, values, task = ARCHITECTURES[name]
+    torch.manual_seed(seed)
+    architecture = getattr(transformers, kind)
+    model = architecture(architecture.config_class(**values))
+    _spread(model, seed)
+    model.eval().save_pretrained(folder)
+    {"image": image_processor, "sound": sound_processor, "features": feature_processor}.get(
+        KINDS.get(name, ""), tokenizer
+    )(folder)
+    if name == "wav2vec2":
+        _letters(folder)
+    return task
+
+
+def _spread(model: Any, seed: int) -> None:
+    """Larger weights than an initialisation's, so that answers differ between items as a trained
+    model's do; norms vary by channel, so that no fold may forget them."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim >= 2:
+                fan_in = parameter[0].numel()
+                noise = torch.randn(parameter.shape, generator=generator)
+                parameter.copy_(noise * (1.0 if "embed" in name.lower() else fan_in**-0.5))
+            elif "norm" in name.lower() and "weight" in name:
+                parameter.mul_(0.5 + torch.rand(parameter.shape, generator=generator))
+
+
+def tokenizer(folder: Path) -> None:
+    """A small WordPiece tokenizer of 160 pieces in which every letter is a piece."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    core = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    core.normalizer = normalizers.BertNormalizer()
+    core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    alphabet = sorted(set("abcdefghijklmnopqrstuvwxyz0123456789.,!?-'"))
+    core.train_from_iterator(
+        [TEXT], trainers.WordPieceTrainer(vocab_size=160, special_tokens=special, initial_alphabet=alphabet)
+    )
+    core.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
+        mask_token="[MASK]", model_max_length=64,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    ).save_pretrained(folder)  # fmt: skip
+
+
+def image_processor(folder: Path) -> None:
+    """32 x 32 pixels, normalised as ViT's processor does."""
+    _processor(folder, {
+        "image_processor_type": "ViTImageProcessor", "do_resize": True, "size": {"height": 32, "width": 32},
+        "resample": 2, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
+        "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+    })  # fmt: skip
+
+
+def sound_processor(folder: Path) -> None:
+    """Waveforms at 16 kHz with zero mean and unit variance."""
+    _processor(folder, {
+        "feature_extractor_type": "Wav2Vec2FeatureExtractor", "do_normalize": True, "feature_size": 1,
+        "padding_side": "right", "padding_value": 0.0, "return_attention_mask": False,
+        "sampling_rate": 16000,
+    })  # fmt: skip
+
+
+def feature_processor(folder: Path) -> None:
+    """Whisper's log-mel spectrogram of 30 seconds."""
+    _processor(folder, {
+        "feature_extractor_type": "WhisperFeatureExtractor", "chunk_length": 30, "feature_size": 80,
+        "hop_length": 160, "n_fft": 400, "n_samples": 480000, "nb_max_frames": 3000,
+        "padding_side": "right", "padding_value": 0.0, "return_attention_mask": False,
+        "sampling_rate": 16000,
+    })  # fmt: skip
+
+
+def _processor(folder: Path, values: dict[str, Any]) -> None:
+    (folder / "preprocessor_config.json").write_text(json.dumps(values), encoding="utf8")
+
+
+def _letters(folder: Path) -> None:
+    """The vocabulary of a CTC head: a blank, a word delimiter and letters."""
+    letters = ["<pad>", "<s>", "</s>", "<unk>", "|", *"etaonihsrdlucmf"]
+    vocabulary = {letter: index for index, letter in enumerate(letters)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf8")
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "Wav2Vec2CTCTokenizer", "pad_token": "<pad>", "unk_token": "<unk>",
+                    "bos_token": "<s>", "eos_token": "</s>", "word_delimiter_token": "|"}),
+        encoding="utf8",
+    )  # fmt: skip
