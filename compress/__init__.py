@@ -1,3 +1,20 @@
 """Make a model smaller and prove, side by side, that it is still good."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compress.api import load, run
+
 __version__ = "0.1.0"
+__all__ = ["__version__", "load", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: `import compress` alone costs nothing.
+    if name in ("load", "run"):
+        from compress import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'compress' has no attribute '{name}'")

@@ -97,8 +97,14 @@ def _rich(stream: TextIO) -> RichConsole:
 
 @contextmanager
 def _bar(stream: TextIO, title: str, total: int | None) -> Iterator[Advance]:
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-    from rich.progress import TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = [SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}")]
     times = [TimeElapsedColumn()] if total is None else [BarColumn(bar_width=24), TimeRemainingColumn()]

@@ -43,3 +43,7 @@ MaxLatency = Annotated[
     str | None, typer.Option("--max-latency", help="Largest median latency at batch 1: 10ms.")
 ]
 MaxMemory = Annotated[str | None, typer.Option("--max-memory", help="Largest peak RSS: 500MB.")]
+RecipeName = Annotated[
+    str | None, typer.Option("--recipe", "-r", help="A recipe's name or file, instead of trying several.")
+]
+Metric = Annotated[str | None, typer.Option("--metric", help="What accuracy is, where the task has several.")]

@@ -1,0 +1,64 @@
+"""`compress run`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compress.cli import options as o
+from compress.cli.console import Console
+
+
+def run(
+    model: o.Model,
+    target: o.Target = None,
+    recipe: o.RecipeName = None,
+    task: o.Task = None,
+    data: o.Data = None,
+    column: o.Column = None,
+    metric: o.Metric = None,
+    max_drop: o.MaxDrop = None,
+    min_speedup: o.MinSpeedup = None,
+    max_size: o.MaxSize = None,
+    max_latency: o.MaxLatency = None,
+    max_memory: o.MaxMemory = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The folder to publish.", show_default="MODEL-TARGET")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an artifact that is there.")] = False,
+    allow_fp32: Annotated[
+        bool, typer.Option("--allow-fp32", help="Publish the fp32 graph when nothing beats it.")
+    ] = False,
+    keep_failed: Annotated[
+        bool, typer.Option("--keep-failed", help="Say where an artifact that missed its budget is.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(help="Use at most so many items of the data.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every random choice.", show_default="0")] = None,
+    offline: o.Offline = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+    debug: o.Debug = False,
+) -> int:
+    """Compress MODEL for a target, prove that it is still good, and publish the artifact."""
+    flags = {name: value for name, value in locals().items() if name in _SETTINGS}
+    console = Console(as_json=json, verbosity=verbose - quiet)
+    del debug
+    from compress.api import run_settings
+
+    outcome = run_settings(model, flags, progress=console)
+    if json:
+        console.json(outcome.report.model_dump(mode="json"))
+    else:
+        from compress.report.terminal import summary
+
+        console.print(*summary(outcome.report, outcome.evidence, folder=str(outcome.folder)))
+    return outcome.exit_code
+
+
+_SETTINGS = (
+    "target", "recipe", "task", "data", "column", "metric", "max_drop", "min_speedup", "max_size",
+    "max_latency", "max_memory", "out", "overwrite", "allow_fp32", "keep_failed", "limit", "seed", "offline",
+)  # fmt: skip

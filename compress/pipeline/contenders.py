@@ -1,0 +1,88 @@
+"""The two baselines and the candidates, as things that can be timed and judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from compress.core.errors import CompressError
+from compress.core.recipe import Recipe
+from compress.graph.io import graph_bytes
+from compress.model.safety import weight_files
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from compress.core.artifact import Artifact
+    from compress.pipeline.execute import Executor, Made
+    from compress.pipeline.plan import Plan
+
+TORCH = "torch"
+FP32 = "onnxruntime_fp32"
+"""The baselines' names, as `report.json` has them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A recipe and what became of it: the folder that it made, or the reason why it made none."""
+
+    recipe: Recipe
+    made: tuple[Made, ...] = ()
+    error: str | None = None
+
+    @property
+    def artifact(self) -> Artifact:
+        """The last step's result."""
+        return self.made[-1].artifact
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the graph and its tensors."""
+        return graph_bytes(self.artifact.graph)
+
+
+def make_candidates(plan: Plan, executor: Executor, source: Artifact) -> list[Candidate]:
+    """Apply each recipe. One that cannot be applied to this model, or whose runtime is not installed,
+    is a candidate with an error, unless the user asked for it.
+
+    Raises:
+        CompressError: a recipe that the user named failed.
+    """
+    return [_make(recipe, plan, executor, source) for recipe in plan.recipes]
+
+
+def _make(recipe: Recipe, plan: Plan, executor: Executor, source: Artifact) -> Candidate:
+    try:
+        refuse_missing_runtime(recipe.runtime)
+        made = executor.apply(recipe, source, digest=plan.model.digest)
+    except CompressError as error:
+        if plan.chosen_by_user or error.exit_code != 2:
+            raise
+        executor.progress.note(f"'{recipe.name}' left out: {error.message}")
+        hint = f" ({error.hint})" if error.hint else ""
+        return Candidate(recipe=recipe, error=f"{error.message}{hint}")
+    return Candidate(recipe=recipe, made=tuple(made))
+
+
+def refuse_missing_runtime(runtime: str) -> None:
+    """Refuse a runtime that is not installed, before anything is made for it.
+
+    Raises:
+        CompressError: it is missing.
+    """
+    from importlib.util import find_spec
+
+    if runtime == "openvino" and find_spec("openvino") is None:
+        hint = "pip install 'compress[openvino]'"
+        raise CompressError("extra-missing", "the openvino runtime is not installed", hint=hint)
+
+
+def checkpoint_bytes(folder: Path) -> int:
+    """Bytes of a checkpoint's weights: the size of the PyTorch baseline."""
+    return sum(path.stat().st_size for path in weight_files(folder))
+
+
+def working(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that made an artifact."""
+    return [candidate for candidate in candidates if candidate.error is None]
