@@ -1,0 +1,90 @@
+"""Folders of images or sound files, with class folders or a table of labels beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from compress.core.errors import CompressError
+from compress.data.tables import Table, evenly, read_table, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SUFFIXES = {
+    "image": frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}),
+    "audio": frozenset({".wav", ".flac", ".ogg", ".mp3"}),
+}
+_TABLES = tuple(
+    f"{stem}.{suffix}" for stem in ("metadata", "labels") for suffix in ("csv", "tsv", "jsonl", "parquet")
+)
+
+
+def media_files(folder: Path, modality: str) -> list[Path]:
+    """The images or sound files anywhere below `folder`, sorted, hidden ones left out."""
+    suffixes = SUFFIXES.get(modality, frozenset())
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.parts[-2:]))
+
+
+def read_media(folder: Path, *, modality: str, task: str, limit: int | None) -> Table:
+    """The files of a folder with their labels: from a table in it, else from its subfolders' names.
+
+    Raises:
+        CompressError: there is no such file, or one is not what its suffix says.
+    """
+    written = next((folder / name for name in _TABLES if (folder / name).is_file()), None)
+    if written is not None:
+        return read_table(written, task=task, limit=limit)
+    files = media_files(folder, modality)
+    if not files:
+        message = f"{folder} holds no {modality} files"
+        hint = f"expected {', '.join(sorted(SUFFIXES[modality]))}, also in class folders"
+        raise CompressError("data-empty", message, hint=hint)
+    chosen = [files[index] for index in evenly(len(files), limit)]
+    return _folder_table(folder, chosen, modality)
+
+
+def refuse_unreadable(rows: Sequence[dict[str, Any]], modality: str) -> None:
+    """Look at the header of every file, so that a bad one is told before any long work.
+
+    Raises:
+        CompressError: naming the first file that is not an image or a sound.
+    """
+    for row in rows:
+        value = row[modality]
+        if isinstance(value, bytes):
+            continue
+        try:
+            _open_header(value, modality)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise unreadable(value, error) from None
+
+
+def _open_header(path: Path, modality: str) -> None:
+    if modality == "image":
+        from PIL import Image
+
+        Image.open(path).close()
+    else:
+        import soundfile
+
+        soundfile.info(str(path))
+
+
+def _folder_table(folder: Path, files: Sequence[Path], modality: str) -> Table:
+    names = [path.relative_to(folder) for path in files]
+    classes = all(len(name.parts) > 1 for name in names)
+    rows: list[dict[str, Any]] = [{modality: name.as_posix()} for name in names]
+    origin = {modality: "files of the folder"}
+    if classes:
+        rows = [row | {"label": name.parts[-2]} for row, name in zip(rows, names, strict=True)]
+        origin["label"] = "names of the subfolders"
+    return Table(
+        source=str(folder),
+        names=tuple(rows[0]),
+        rows=tuple(rows),
+        places=tuple(str(path) for path in files),
+        folder=folder,
+        origin=origin,
+    )

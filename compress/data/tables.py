@@ -1,0 +1,284 @@
+"""Files of rows: csv, tsv, jsonl, json, parquet, txt, and the CoNLL layout of tagged words."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from compress.core.errors import CompressError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt", ".conll")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows as they were written, each with the place that an error about it names."""
+
+    source: str
+    names: tuple[str, ...]
+    rows: tuple[Mapping[str, Any], ...]
+    places: tuple[str, ...]
+    """`FILE line 7` (text files count from 1) or `FILE row 7`."""
+    folder: Path
+    """What file names in the rows are relative to."""
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By column: the names of its integer labels, where the file states them."""
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """By column: what to show as its source, where that is not a column of a file."""
+
+    def spread(self, limit: int | None) -> Table:
+        """At most `limit` rows, evenly spaced over all of them, since files are often sorted."""
+        chosen = evenly(len(self.rows), limit)
+        rows = tuple(self.rows[index] for index in chosen)
+        return replace(self, rows=rows, places=tuple(self.places[index] for index in chosen))
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """The rows of several tables with the same columns, one after the other."""
+    rows = tuple(row for table in tables for row in table.rows)
+    places = tuple(place for table in tables for place in table.places)
+    return replace(tables[0], rows=rows, places=places)
+
+
+def evenly(count: int, limit: int | None) -> list[int]:
+    """At most `limit` of `count` positions, evenly spaced."""
+    if limit is None or limit >= count:
+        return list(range(count))
+    return [index * count // limit for index in range(limit)]
+
+
+def read_table(path: Path, *, task: str, limit: int | None = None) -> Table:
+    """Read a file by its suffix; of a longer one, `limit` rows spread evenly.
+
+    Raises:
+        CompressError: the file cannot be read, has a row that cannot be read, or holds no row.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return read_parquet([path], limit=limit)
+    readers: dict[str, Callable[[Path, str], Iterator[tuple[int, dict[str, Any]]]]] = {
+        ".csv": _csv_rows,
+        ".tsv": _tsv_rows,
+        ".jsonl": _jsonl_rows,
+        ".ndjson": _jsonl_rows,
+        ".json": _json_rows,
+        ".txt": _txt_rows,
+        ".conll": _conll_rows,
+    }
+    if suffix not in readers:
+        known = ", ".join(TABLE_SUFFIXES)
+        message = f"{path} is not a kind of data that can be read"
+        raise CompressError("data-unsupported", message, hint=f"expected one of {known}, or a folder")
+    reader = _conll_rows if suffix == ".txt" and task == "token-classification" else readers[suffix]
+    unit = "row" if suffix == ".json" else "line"
+    numbered = list(reader(path, _text(path)))
+    if not numbered:
+        raise CompressError("data-empty", f"{path} holds no rows", hint="check the file")
+    rows = tuple(row for _, row in numbered)
+    names = tuple(dict.fromkeys(name for row in rows for name in row))
+    places = tuple(f"{path.name} {unit} {number}" for number, _ in numbered)
+    table = Table(source=str(path), names=names, rows=rows, places=places, folder=path.parent)
+    return table.spread(limit)
+
+
+def read_parquet(paths: Sequence[Path], *, limit: int | None) -> Table:
+    """Read the shards of one split; only the rows that are taken are decoded to Python.
+
+    Raises:
+        CompressError: a file is not parquet, or there is no row.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        shards = [pq.ParquetFile(path) for path in paths]
+        counts = [shard.metadata.num_rows for shard in shards]
+        wanted = set(evenly(sum(counts), limit))
+        rows = [row for row in _parquet_rows(shards, wanted)]
+    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        raise unreadable(paths[0], error) from None
+    if not rows:
+        raise CompressError("data-empty", f"{paths[0]} holds no rows", hint="check the file")
+    name = paths[0].name
+    return Table(
+        source=str(paths[0]),
+        names=tuple(shards[0].schema_arrow.names),
+        rows=tuple(rows),
+        places=tuple(f"{name} row {number + 1}" for number in sorted(wanted)),
+        folder=paths[0].parent,
+        classes=_class_names(shards[0].schema_arrow.metadata or {}),
+    )
+
+
+def unreadable(path: Path, error: Exception, place: str = "") -> CompressError:
+    """The error for a file, or one place in it, that cannot be read."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    where = place or str(path)
+    return CompressError(
+        "data-unreadable", f"{where} cannot be read: {reason}", hint="mend the file, or name another"
+    )
+
+
+def _parquet_rows(shards: Sequence[Any], wanted: set[int]) -> Iterator[dict[str, Any]]:
+    start = 0
+    for shard in shards:
+        for batch in shard.iter_batches(batch_size=1024):
+            inside = [index - start for index in range(start, start + len(batch)) if index in wanted]
+            if inside:
+                yield from batch.take(inside).to_pylist()
+            start += len(batch)
+
+
+def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
+    """The names of integer labels, from the features that the `datasets` library writes."""
+    info = json.loads(metadata.get(b"huggingface", b"{}")).get("info") or {}
+    found = {}
+    for column, feature in (info.get("features") or {}).items():
+        inner = feature.get("feature", feature) if isinstance(feature, dict) else feature
+        inner = inner[0] if isinstance(inner, list) and inner else inner
+        if isinstance(inner, dict) and inner.get("_type") == "ClassLabel" and inner.get("names"):
+            found[column] = tuple(inner["names"])
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"{path.name} line {line} is not UTF-8"
+        raise CompressError("data-unreadable", message, hint="save the file as UTF-8") from None
+
+
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    return _delimited(path, text, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL)
+
+
+def _tsv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Quoted as csv is, or, when that does not fit (GLUE's files), with quotes that mean nothing."""
+    try:
+        return iter(list(_delimited(path, text, delimiter="\t", quoting=csv.QUOTE_MINIMAL)))
+    except CompressError:
+        return _delimited(path, text, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def _delimited(
+    path: Path, text: str, *, delimiter: str, quoting: Any
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
+    names: list[str] = []
+    try:
+        for fields in reader:
+            if not fields:
+                continue
+            if not names:
+                names = [name.strip() for name in fields]
+                continue
+            if len(fields) != len(names):
+                raise _ragged(path, reader.line_num, len(fields), names)
+            yield reader.line_num, dict(zip(names, fields, strict=True))
+    except csv.Error as error:
+        raise unreadable(path, error, f"{path.name} line {reader.line_num}") from None
+
+
+def _ragged(path: Path, line: int, found: int, names: Sequence[str]) -> CompressError:
+    message = f"{path.name} line {line} has {found} fields, expected {len(names)} ({', '.join(names)})"
+    return CompressError("data-unreadable", message, hint="quote fields that hold the delimiter")
+
+
+def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            place = f"{path.name} line {number}"
+            yield number, _mapping(_parsed(path, line, place), place)
+
+
+def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """A list of rows, the same under `data`, columns of equal length, SQuAD, or lines after all."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        if "\n" not in text.strip():
+            raise unreadable(path, ValueError("it is not JSON")) from None
+        yield from _jsonl_rows(path, text)
+        return
+    values = values.get("data", values) if isinstance(values, dict) else values
+    if isinstance(values, dict):
+        values = _transposed(path, values)
+    if values and isinstance(values[0], dict) and "paragraphs" in values[0]:
+        values = list(_squad_rows(values))
+    for number, value in enumerate(values, start=1):
+        yield number, _mapping(value, f"{path.name} row {number}")
+
+
+def _transposed(path: Path, columns: dict[str, Any]) -> list[dict[str, Any]]:
+    lengths = {len(values) for values in columns.values() if isinstance(values, list)}
+    if len(lengths) != 1 or not all(isinstance(values, list) for values in columns.values()):
+        raise unreadable(path, ValueError("expected a list of rows, or columns of equal length"))
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _squad_rows(articles: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows of SQuAD's own nesting (Rajpurkar et al. 2016)."""
+    for article in articles:
+        for paragraph in article["paragraphs"]:
+            for entry in paragraph["qas"]:
+                answers = {"text": [answer["text"] for answer in entry.get("answers", [])]}
+                yield {"question": entry["question"], "context": paragraph["context"], "answers": answers}
+
+
+def _parsed(path: Path, line: str, place: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise unreadable(path, error, place) from None
+
+
+def _mapping(value: Any, place: str) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    message = f"{place} is a {type(value).__name__}, expected an object with named columns"
+    raise CompressError("data-unreadable", message, hint='write {"text": ..., "label": ...}')
+
+
+def _txt_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """One item a line; blank lines and wiki headings (`= Title =`) are no items."""
+    del path
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.strip()
+        if line and not re.fullmatch(r"=+ .* =+", line):
+            yield number, {"text": line}
+
+
+def _conll_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """A word and its tag a line (first and last field), a blank line between sentences."""
+    tokens: list[str] = []
+    tags: list[str] = []
+    first = 1
+    for number, line in enumerate([*text.split("\n"), ""], start=1):
+        fields = line.split()
+        if fields and fields[0] == "-DOCSTART-":
+            continue
+        if not fields and tokens:
+            yield first, {"tokens": tokens, "tags": tags}
+            tokens, tags = [], []
+        elif fields:
+            if len(fields) < 2:
+                message = f"{path.name} line {number} has no tag after '{fields[0]}'"
+                raise CompressError("data-unreadable", message, hint="write a word and a tag a line")
+            first = first if tokens else number
+            tokens.append(fields[0])
+            tags.append(fields[-1])

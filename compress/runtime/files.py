@@ -1,0 +1,42 @@
+"""The JSON files that lie beside a model."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from compress.core.errors import CompressError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; an empty mapping where there is no such file.
+
+    Raises:
+        CompressError: the file is there, and is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise CompressError(
+            "config-invalid", f"{path} cannot be read as JSON: {reason}", hint="copy it from the original"
+        ) from None
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """What a JSON file with a mapping at its top holds; empty where there is no such file.
+
+    Raises:
+        CompressError: the file is there, and is not a JSON mapping.
+    """
+    values = read_json(path)
+    if not isinstance(values, dict):
+        found = type(values).__name__
+        message = f"{path}: expected a mapping, found {found}"
+        raise CompressError("config-invalid", message, hint="copy it from the original")
+    return values

@@ -1,0 +1,282 @@
+"""Texts to token ids, with `tokenizers` alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tokenizers import Tokenizer, normalizers
+
+from compress.core.errors import CompressError
+from compress.data.sample import sample_texts
+from compress.runtime.files import read_settings
+from compress.runtime.limits import max_tokens, position_offset, text_config
+from compress.runtime.preprocess import refuse_unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tokenizers import Encoding
+
+    from compress.graph.session import TensorSpec
+
+WINDOW_OVERLAP = 128
+"""Tokens that two windows of a long context share in question answering (Devlin et al. 2019)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSettings:
+    """What the files beside a tokenizer say about its use."""
+
+    task: str
+    max_length: int
+    pad_id: int
+    pad_left: bool
+    prefix: str
+    """Put before each text: the default prompt of a sentence-transformers model."""
+    mask_token: str | None
+    first_position: int
+    decoder_start: int | None
+    spaced_words: bool
+    """Whether words that are given one by one need a space before them to be tokenized as in text."""
+
+
+class TextPreprocessor:
+    """Rows with `text` (and `text_pair`), `question` and `context`, or `tokens`, to id arrays."""
+
+    modality = "text"
+
+    def __init__(self, tokenizer: Tokenizer, *, settings: TextSettings, inputs: Sequence[TensorSpec]) -> None:
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self._inputs = tuple(inputs)
+        ids = next(spec for spec in inputs if spec.name == "input_ids")
+        self._fixed = ids.shape[1] if len(ids.shape) > 1 else None
+        self.max_length = min(settings.max_length, self._fixed or settings.max_length)
+        _cut_at(tokenizer, self.max_length, task=settings.task)
+
+    def feeds(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+        """Arrays (batch, longest row) by input name, padded where `attention_mask` is 0."""
+        return self.batch(self.encodings(rows))
+
+    def encodings(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoding]:
+        """One encoding a row, cut at `max_length`: ids, offsets, word numbers, special tokens.
+
+        Raises:
+            CompressError: a row has no text, or a question leaves no room for its context.
+        """
+        if not rows:
+            return []
+        words = "tokens" in rows[0]
+        values = [self._value(row) for row in rows]
+        try:
+            return list(self.tokenizer.encode_batch(values, is_pretokenized=words))
+        except Exception as error:  # tokenizers raises Exception itself
+            reason = str(error).splitlines()[0]
+            raise CompressError(
+                "row-unusable", f"a text cannot be tokenized: {reason}", hint="shorten or fix it"
+            ) from None
+
+    def windows(self, rows: Sequence[Mapping[str, Any]]) -> list[list[Encoding]]:
+        """All windows of each row: more than one where a context is longer than the model takes."""
+        return [[encoding, *encoding.overflowing] for encoding in self.encodings(rows)]
+
+    def batch(self, encodings: Sequence[Encoding]) -> dict[str, np.ndarray]:
+        """The arrays of encodings, each (batch, longest) in the type that the graph asks for."""
+        length = self._fixed or max(len(encoding) for encoding in encodings)
+        shape = (len(encodings), length)
+        ids = np.full(shape, self.settings.pad_id, dtype=np.int64)
+        kinds, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        for row, encoding in enumerate(encodings):
+            start = length - len(encoding) if self.settings.pad_left else 0
+            place = slice(start, start + len(encoding))
+            ids[row, place], kinds[row, place], mask[row, place] = encoding.ids, encoding.type_ids, 1
+        return self._named(ids, kinds=kinds, mask=mask)
+
+    def synthetic(self, *, batch: int, length: int) -> dict[str, np.ndarray]:
+        """Arrays of exactly (batch, length) without padding: running text, another start in each row.
+        A length that the model does not take is cut to its maximum.
+        """
+        length = self._fixed or min(length, self.max_length)
+        return self.batch([self._running(row, length) for row in range(batch)])
+
+    def mask_id(self) -> int:
+        """The id of the token that stands for a hidden one.
+
+        Raises:
+            CompressError: this tokenizer has none.
+        """
+        token = self.settings.mask_token
+        found = None if token is None else self.tokenizer.token_to_id(token)
+        if found is None:
+            raise CompressError(
+                "tokenizer-invalid", "the tokenizer has no mask token", hint="see tokenizer_config.json"
+            )
+        return int(found)
+
+    def _value(self, row: Mapping[str, Any]) -> Any:
+        if "tokens" in row:
+            space = " " if self.settings.spaced_words else ""
+            return [space + str(token) for token in row["tokens"]]
+        if "question" in row:
+            return str(row["question"]), str(row["context"])
+        if "text" not in row:
+            found = ", ".join(row)
+            raise CompressError("row-unusable", f"a row has no text, only {found}", hint="name its columns")
+        text = self.settings.prefix + str(row["text"])
+        # A pair is two texts to an encoder of sentences, and one input to every other model.
+        if row.get("text_pair") is None or self.settings.task == "feature-extraction":
+            return text
+        return text, str(row["text_pair"])
+
+    def _named(self, ids: np.ndarray, *, kinds: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+        starts = np.full((len(ids), 1), self.settings.decoder_start or 0, dtype=np.int64)
+        arrays = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "token_type_ids": kinds,
+            "position_ids": _positions(mask, first=self.settings.first_position),
+            "decoder_input_ids": starts,
+            "decoder_attention_mask": np.ones_like(starts),
+        }
+        return {spec.name: arrays[spec.name].astype(spec.dtype) for spec in self._inputs}
+
+    def _running(self, start: int, length: int) -> Encoding:
+        room = max(length - self.tokenizer.num_special_tokens_to_add(False), 0)
+        texts = sample_texts()
+        offset = 7 * start % len(texts)
+        text = " ".join(islice(texts[offset:] + texts[:offset], max(length // 8, 8)))
+        encoding = _whole(self.tokenizer, text, room)
+        encoding.truncate(room)
+        _cut_at(self.tokenizer, self.max_length, task=self.settings.task)
+        return self.tokenizer.post_process(encoding)
+
+
+TEXT_INPUTS = {
+    "input_ids",
+    "attention_mask",
+    "token_type_ids",
+    "position_ids",
+    "decoder_input_ids",
+    "decoder_attention_mask",
+}
+
+
+def load_text(folder: Path, *, task: str, inputs: Sequence[TensorSpec]) -> TextPreprocessor:
+    """The tokenizer in `folder` and the limits that the files beside it set.
+
+    Raises:
+        CompressError: there is no tokenizer.json, it is damaged, or an input cannot be filled.
+    """
+    refuse_unknown(inputs, TEXT_INPUTS)
+    tokenizer = load_tokenizer(folder)
+    sentence = read_settings(folder / "sentence_bert_config.json")
+    if sentence.get("do_lower_case"):
+        _lower(tokenizer)
+    return TextPreprocessor(tokenizer, settings=_settings(folder, task, tokenizer, sentence), inputs=inputs)
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """`tokenizer.json` as it is, without the padding that may be written in it.
+
+    Raises:
+        CompressError: the file is missing or damaged.
+    """
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        hint = "save it with AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER)"
+        raise CompressError("tokenizer-missing", f"{folder} has no tokenizer.json", hint=hint)
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises Exception itself
+        reason = str(error).splitlines()[0]
+        raise CompressError(
+            "tokenizer-invalid", f"{path} is not a tokenizer: {reason}", hint="copy it from the original"
+        ) from None
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _settings(folder: Path, task: str, tokenizer: Tokenizer, sentence: Mapping[str, Any]) -> TextSettings:
+    config = read_settings(folder / "config.json")
+    written = read_settings(folder / "tokenizer_config.json")
+    special = read_settings(folder / "special_tokens_map.json") | written
+    return TextSettings(
+        task=task,
+        max_length=max_tokens(config=config, tokenizer=written, sentence=sentence),
+        pad_id=_pad_id(tokenizer, special, text_config(config)),
+        pad_left=written.get("padding_side") == "left",
+        prefix=_default_prompt(folder),
+        mask_token=_token(special.get("mask_token")),
+        first_position=position_offset(config),
+        decoder_start=config.get("decoder_start_token_id"),
+        spaced_words=task == "token-classification" and _joins_words(tokenizer),
+    )
+
+
+def _token(value: Any) -> str | None:
+    """A special token, which is written as a string or as a mapping with `content`."""
+    return value.get("content") if isinstance(value, dict) else value
+
+
+def _pad_id(tokenizer: Tokenizer, special: Mapping[str, Any], config: Mapping[str, Any]) -> int:
+    token = _token(special.get("pad_token"))
+    found = None if token is None else tokenizer.token_to_id(token)
+    if found is None:
+        found = config.get("pad_token_id")
+    # Padding is masked, so any id of the vocabulary does where the model has none of its own.
+    return 0 if found is None or found < 0 else int(found)
+
+
+def _default_prompt(folder: Path) -> str:
+    settings = read_settings(folder / "config_sentence_transformers.json")
+    name = settings.get("default_prompt_name")
+    return str((settings.get("prompts") or {}).get(name) or "") if name else ""
+
+
+def _cut_at(tokenizer: Tokenizer, length: int, *, task: str) -> None:
+    if task == "question-answering":
+        overlap = min(WINDOW_OVERLAP, length // 4)
+        tokenizer.enable_truncation(length, stride=overlap, strategy="only_second")
+    else:
+        tokenizer.enable_truncation(length, strategy="longest_first")
+
+
+def _positions(mask: np.ndarray, *, first: int) -> np.ndarray:
+    """Numbers of the positions that are not padding, from `first` on: (batch, length) int64."""
+    counted: np.ndarray = np.cumsum(mask, axis=1) * mask
+    return counted + first - 1 if first else np.maximum(counted - 1, 0)
+
+
+def _whole(tokenizer: Tokenizer, text: str, room: int) -> Encoding:
+    """At least `room` tokens of `text`, repeated where its language is foreign to the tokenizer."""
+    tokenizer.no_truncation()
+    encoding = tokenizer.encode(text, add_special_tokens=False)
+    while 0 < len(encoding) < room:
+        text = f"{text} {text}"
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+    return encoding
+
+
+def _joins_words(tokenizer: Tokenizer) -> bool:
+    """Whether a word that stands alone would be read as the middle of one (GPT-2's byte-level BPE,
+    in which the space before a word is a part of it).
+    """
+    if tokenizer.pre_tokenizer is None:
+        return False
+    state = json.loads(tokenizer.pre_tokenizer.__getstate__())
+    steps = state.get("pretokenizers", [state])
+    byte_level = [step for step in steps if step["type"] == "ByteLevel"]
+    return bool(byte_level) and not any(step.get("add_prefix_space") for step in byte_level)
+
+
+def _lower(tokenizer: Tokenizer) -> None:
+    """Lower-case before anything else, as sentence-transformers does on `do_lower_case`."""
+    steps = [normalizers.Lowercase()]
+    if tokenizer.normalizer is not None:
+        steps.append(tokenizer.normalizer)
+    tokenizer.normalizer = normalizers.Sequence(steps)
