@@ -47,3 +47,13 @@ RecipeName = Annotated[
     str | None, typer.Option("--recipe", "-r", help="A recipe's name or file, instead of trying several.")
 ]
 Metric = Annotated[str | None, typer.Option("--metric", help="What accuracy is, where the task has several.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="The folder to publish.", show_default="MODEL-TARGET")
+]
+
+PLAN_SETTINGS = (
+    "target", "recipe", "task", "data", "column", "max_drop", "min_speedup", "max_size", "max_latency",
+    "max_memory", "out", "offline",
+)  # fmt: skip
+RUN_SETTINGS = (*PLAN_SETTINGS, "metric", "overwrite", "allow_fp32", "keep_failed", "limit", "seed", "seconds")
+"""Flags that are settings too: they may come from the environment or a project file."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,9 +23,7 @@ def run(
     max_size: o.MaxSize = None,
     max_latency: o.MaxLatency = None,
     max_memory: o.MaxMemory = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The folder to publish.", show_default="MODEL-TARGET")
-    ] = None,
+    out: o.Out = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an artifact that is there.")] = False,
     allow_fp32: Annotated[
         bool, typer.Option("--allow-fp32", help="Publish the fp32 graph when nothing beats it.")
@@ -35,6 +32,9 @@ def run(
         bool, typer.Option("--keep-failed", help="Say where an artifact that missed its budget is.")
     ] = False,
     limit: Annotated[int | None, typer.Option(help="Use at most so many items of the data.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Time to spend on each comparison of speed.", show_default="20")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of every random choice.", show_default="0")] = None,
     offline: o.Offline = False,
     json: o.Json = False,
@@ -43,7 +43,7 @@ def run(
     debug: o.Debug = False,
 ) -> int:
     """Compress MODEL for a target, prove that it is still good, and publish the artifact."""
-    flags = {name: value for name, value in locals().items() if name in _SETTINGS}
+    flags = {name: value for name, value in locals().items() if name in o.RUN_SETTINGS}
     console = Console(as_json=json, verbosity=verbose - quiet)
     del debug
     from compress.api import run_settings
@@ -58,7 +58,6 @@ def run(
     return outcome.exit_code
 
 
-_SETTINGS = (
-    "target", "recipe", "task", "data", "column", "metric", "max_drop", "min_speedup", "max_size",
-    "max_latency", "max_memory", "out", "overwrite", "allow_fp32", "keep_failed", "limit", "seed", "offline",
-)  # fmt: skip
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(run)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from compress.cli import cache, plan, recipes, run
+
 if TYPE_CHECKING:
     import typer
 
 
 def register(app: typer.Typer) -> None:
     """Add every verb to the application."""
+    for verb in (run, plan, recipes, cache):
+        verb.register(app)

@@ -40,6 +40,7 @@ class Settings(Frozen):
     keep_failed: bool = False
     seed: int = 0
     limit: int | None = None
+    seconds: float = 20.0
 
 
 @dataclass(frozen=True)

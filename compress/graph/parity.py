@@ -42,11 +42,15 @@ def compare(
 ) -> list[Parity]:
     """Run the graph on `feeds` and compare each output with what the module gave.
 
+    Positions that the feeds' `attention_mask` (B, T) excludes are not compared in outputs (B, T, ...):
+    what a model answers for padding is undefined, and attention kernels differ in it.
+
     Raises:
         InternalError: an output is missing, has another shape, or differs by more than rounding.
     """
     found = runner.run(feeds)
-    lines = [_line(name, found.get(name), value) for name, value in expected.items()]
+    real = feeds.get("attention_mask")
+    lines = [_line(name, found.get(name), value, real) for name, value in expected.items()]
     for line in lines:
         if not line.agrees:
             message = f"output '{line.output}' at {line.shape} differs by {line.largest:.2g} from the module"
@@ -54,13 +58,18 @@ def compare(
     return lines
 
 
-def _line(name: str, found: np.ndarray | None, expected: np.ndarray) -> Parity:
+def _line(
+    name: str, found: np.ndarray | None, expected: np.ndarray, real: np.ndarray | None
+) -> Parity:
     if found is None or found.shape != expected.shape:
         shape = "nothing" if found is None else str(found.shape)
         message = f"output '{name}': expected shape {expected.shape}, found {shape}"
         raise InternalError("parity", message, hint="please report this model: the export is wrong")
+    shape = expected.shape
+    if real is not None and shape[:2] == real.shape:
+        found, expected = found[real > 0], expected[real > 0]
     if not np.isfinite(found).all() == np.isfinite(expected).all():
         raise InternalError("parity", f"output '{name}' is not finite", hint="please report this model")
     finite = np.isfinite(expected) & np.isfinite(found)
     largest = float(np.abs(found[finite] - expected[finite]).max(initial=0.0))
-    return Parity(name, expected.shape, largest, float(np.abs(expected[finite]).max(initial=0.0)))
+    return Parity(name, shape, largest, float(np.abs(expected[finite]).max(initial=0.0)))

@@ -99,8 +99,9 @@ def _positions(config: Any) -> int:
     limit = int(
         getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", 0) or 10**9
     )
-    # The RoBERTa family numbers positions from padding_idx + 1, so that many rows are never reached.
-    offset = (config.pad_token_id or 0) + 1 if config.model_type in _OFFSET_POSITIONS else 0
+    # The RoBERTa family numbers positions from padding_idx + 1 (MPNet's padding_idx is 1 whatever the
+    # configuration says), so that many rows are never reached.
+    offset = max(config.pad_token_id or 0, 1) + 1 if config.model_type in _OFFSET_POSITIONS else 0
     return limit - offset
 
 

@@ -43,7 +43,8 @@ def empty_module(folder: Path, task: str) -> torch.nn.Module:
     try:
         with _quiet(), torch.device("meta"):
             written = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-            module = model_class(task, config).from_config(written)
+            kind = model_class(task, config)
+            module = kind.from_config(written) if hasattr(kind, "from_config") else kind._from_config(written)
     except CompressError:
         raise
     except Exception as error:  # transformers raises whatever its model classes raise

@@ -23,6 +23,16 @@ TASKS = (
 )
 """The tasks that are exported, evaluated and served."""
 
+_BY_NAME = {
+    "ForImageClassification": "image-classification",
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+    "ForMaskedLM": "fill-mask",
+    "ForCausalLM": "text-generation",
+    "LMHeadModel": "text-generation",
+}
+
 _CONDITIONAL = ("text2text-generation", "image-to-text", "image-text-to-text", "text-to-audio")
 
 
@@ -66,13 +76,22 @@ def _task_of_class(name: str) -> str:
         raise CompressError("architecture-unknown", message, hint="update transformers, or check config")
     if name.endswith("ForCTC"):
         return "automatic-speech-recognition"
-    if name.endswith(("Model", "Encoder")) and not name.endswith(("LMHeadModel", "LMModel")):
+    if _is_bare(name):
         return "feature-extraction"
     try:
         return str(_manager().infer_task_from_model(kind))
     except ValueError:
-        hint = f"pass --task, one of {', '.join(TASKS)}"
-        raise CompressError("task-unknown", f"'{name}' belongs to no known task", hint=hint) from None
+        # optimum lists one class for each model type and task; others are told by their name.
+        task = next((task for ending, task in _BY_NAME.items() if ending in name), None)
+        if task is None:
+            hint = f"pass --task, one of {', '.join(TASKS)}"
+            raise CompressError("task-unknown", f"'{name}' is of no known task", hint=hint) from None
+        return task
+
+
+def _is_bare(name: str) -> bool:
+    """Whether an architecture's name is that of a body without a head."""
+    return name.endswith(("Model", "Encoder")) and not name.endswith(("LMHeadModel", "LMModel"))
 
 
 def _supported(task: str, name: str) -> str:
@@ -90,13 +109,18 @@ def _supported(task: str, name: str) -> str:
 
 
 def model_class(task: str, config: dict[str, Any]) -> Any:
-    """The transformers auto class that loads a model for `task`.
+    """The transformers class that loads a model for `task`: the one it was saved as where that is a
+    body without a head, else the task's auto class.
 
     Raises:
         CompressError: this kind of model has no head for the task.
     """
     import transformers
 
+    written = (config.get("architectures") or [""])[0]
+    if task == "feature-extraction" and _is_bare(written) and hasattr(transformers, written):
+        # AutoModel would make a T5Model of what was saved as a T5EncoderModel.
+        return getattr(transformers, written)
     name = {"automatic-speech-recognition": "AutoModelForCTC"}.get(task)
     kind = getattr(transformers, name) if name else _manager().get_model_class_for_task(task)
     model_type = config.get("model_type")

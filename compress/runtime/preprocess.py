@@ -22,6 +22,8 @@ class Preprocessor(Protocol):
 
     modality: str
     """`text`, `image` or `audio`."""
+    mixed_lengths: bool
+    """Whether rows of different lengths may share a batch without changing each other's result."""
 
     def feeds(self, rows: Sequence[Row]) -> dict[str, np.ndarray]:
         """One batch, padded to its longest row, by the names of the graph's inputs."""

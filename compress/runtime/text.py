@@ -49,6 +49,7 @@ class TextPreprocessor:
     """Rows with `text` (and `text_pair`), `question` and `context`, or `tokens`, to id arrays."""
 
     modality = "text"
+    mixed_lengths = True
 
     def __init__(self, tokenizer: Tokenizer, *, settings: TextSettings, inputs: Sequence[TensorSpec]) -> None:
         self.tokenizer = tokenizer
