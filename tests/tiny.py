@@ -53,10 +53,17 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], str]] = {
     "albert": ("AlbertModel", {**_TEXT, "embedding_size": 16}, "feature-extraction"),
     "deberta-v2": (
         "DebertaV2ForSequenceClassification",
-        {**_TEXT, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16,
-         "norm_rel_ebd": "layer_norm", "share_att_key": True, "position_biased_input": False},
+        {
+            **_TEXT,
+            "relative_attention": True,
+            "pos_att_type": ["p2c", "c2p"],
+            "position_buckets": 16,
+            "norm_rel_ebd": "layer_norm",
+            "share_att_key": True,
+            "position_biased_input": False,
+        },
         "text-classification",
-    ),  # fmt: skip
+    ),
     "modernbert": (
         "ModernBertForMaskedLM",
         {**_TEXT, "pad_token_id": 0, "local_attention": 16, "global_attn_every_n_layers": 2},
@@ -68,19 +75,38 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], str]] = {
     "t5-encoder": ("T5EncoderModel", _T5, "feature-extraction"),
     "bart-encoder": (
         "BartModel",
-        dict(vocab_size=160, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
-             decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=80,
-             pad_token_id=0, bos_token_id=2, eos_token_id=3, decoder_start_token_id=2),
+        dict(
+            vocab_size=160,
+            d_model=32,
+            encoder_layers=2,
+            decoder_layers=2,
+            encoder_attention_heads=4,
+            decoder_attention_heads=4,
+            encoder_ffn_dim=64,
+            decoder_ffn_dim=64,
+            max_position_embeddings=80,
+            pad_token_id=0,
+            bos_token_id=2,
+            eos_token_id=3,
+            decoder_start_token_id=2,
+        ),
         "feature-extraction",
-    ),  # fmt: skip
+    ),
     "vit": ("ViTForImageClassification", {**_VIT, "num_labels": 10}, "image-classification"),
     "deit": ("DeiTForImageClassification", {**_VIT, "num_labels": 10}, "image-classification"),
     "swin": (
         "SwinForImageClassification",
-        dict(image_size=32, patch_size=4, embed_dim=16, depths=[1, 1], num_heads=[2, 2], window_size=4,
-             num_labels=10),
+        dict(
+            image_size=32,
+            patch_size=4,
+            embed_dim=16,
+            depths=[1, 1],
+            num_heads=[2, 2],
+            window_size=4,
+            num_labels=10,
+        ),
         "image-classification",
-    ),  # fmt: skip
+    ),
     "convnext": (
         "ConvNextForImageClassification",
         dict(hidden_sizes=[16, 32], depths=[1, 1], num_stages=2, num_labels=10),
@@ -153,7 +179,9 @@ def tokenizer(folder: Path) -> None:
         [TEXT], trainers.WordPieceTrainer(vocab_size=160, special_tokens=special, initial_alphabet=alphabet)
     )
     core.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
     PreTrainedTokenizerFast(
         tokenizer_object=core, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",

@@ -32,7 +32,8 @@ def parse(kind: type[Value], values: Mapping[str, Any], *, code: str, where: str
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A mistyped key explains a missing one, so it is told first.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             hint = did_you_mean(str(first["loc"][-1]), kind.model_fields)
