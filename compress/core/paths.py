@@ -16,6 +16,9 @@ from compress.core.errors import CompressError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+MANIFEST = "compress.json"
+"""The file by which a published artifact is known."""
+
 
 def file_digest(path: Path) -> str:
     """The sha256 of a file, as 64 hexadecimal digits."""
@@ -93,12 +96,18 @@ def published(target: Path, *, replace: bool = False) -> Iterator[Path]:
 def refuse_existing(target: Path, *, replace: bool) -> None:
     """Refuse an output that is there already; look at this before any long work.
 
+    Even with `replace`, only what this tool published (or an empty folder) is replaced.
+
     Raises:
         CompressError: `target` exists and may not be replaced.
     """
-    if target.exists() and not (replace and target.is_dir()):
-        message = f"{target} exists already"
-        raise CompressError("output-exists", message, hint="name another, or pass --overwrite")
+    if not target.exists():
+        return
+    ours = target.is_dir() and ((target / MANIFEST).exists() or not any(target.iterdir()))
+    if not (replace and ours):
+        message = f"{target} exists already" + ("" if ours else f" and is no artifact (no {MANIFEST})")
+        hint = "pass --overwrite" if ours and not replace else "name another folder with --out"
+        raise CompressError("output-exists", message, hint=hint)
 
 
 def unwritable(target: Path, error: OSError) -> CompressError:

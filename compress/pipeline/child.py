@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from compress.core.artifact import Context
 from compress.core.errors import CompressError
+from compress.measure.memory import peak_rss_bytes
 from compress.pipeline.calibration import RowCalibration
 from compress.pipeline.messages import Note, StepReply, StepRequest, failure, place
 from compress.pipeline.steps import bind
@@ -61,9 +61,8 @@ def main() -> None:
         reply = _apply(request, sender)
     except CompressError as error:
         reply = StepReply(error=failure(error))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    seconds = time.perf_counter() - start
-    sender.send("reply", reply.model_copy(update={"seconds": seconds, "peak_rss_bytes": peak}))
+    costs = {"seconds": time.perf_counter() - start, "peak_rss_bytes": peak_rss_bytes()}
+    sender.send("reply", reply.model_copy(update=costs))
 
 
 def _apply(request: StepRequest, sender: _Sender) -> StepReply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -81,7 +82,8 @@ class Executor:
     def _once(self, step: Step, source: Artifact, key: str) -> Made:
         folder = self.steps / key
         if not (folder / STEP_FACTS).exists():
-            with published(folder, replace=True) as beside:
+            shutil.rmtree(folder, ignore_errors=True)
+            with published(folder) as beside:
                 reply = self._run(step, source, beside)
                 _inherit(source, reply, beside)
                 (beside / STEP_FACTS).write_text(reply.model_dump_json(), encoding="utf8")

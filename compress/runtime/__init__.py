@@ -1,1 +1,5 @@
-"""Use an artifact: text, images or sound in, answers out, on onnxruntime and tokenizers alone."""
+"""An artifact that is ready to answer. Neither torch nor transformers is imported here."""
+
+from compress.runtime.load import LoadedModel, load
+
+__all__ = ["LoadedModel", "load"]

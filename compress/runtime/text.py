@@ -98,6 +98,13 @@ class TextPreprocessor:
             ids[row, place], kinds[row, place], mask[row, place] = encoding.ids, encoding.type_ids, 1
         return self._named(ids, kinds=kinds, mask=mask)
 
+    def unpadded(self, array: np.ndarray, encodings: Sequence[Encoding]) -> list[np.ndarray]:
+        """The rows of an output (batch, length, ...) of `batch(encodings)`, each with its own tokens."""
+        length = array.shape[1]
+        if self.settings.pad_left:
+            return [row[length - len(encoding) :] for row, encoding in zip(array, encodings, strict=True)]
+        return [row[: len(encoding)] for row, encoding in zip(array, encodings, strict=True)]
+
     def synthetic(self, *, batch: int, length: int) -> dict[str, np.ndarray]:
         """Arrays of exactly (batch, length) without padding: running text, another start in each row.
         A length that the model does not take is cut to its maximum.

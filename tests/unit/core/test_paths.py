@@ -31,6 +31,10 @@ def test_what_exists_is_kept_unless_it_may_be_replaced(tmp_path):
     with pytest.raises(CompressError, match="output-exists"), published(target):
         pass
     assert (target / "mine").read_text() == "precious"
+    with pytest.raises(CompressError, match="no artifact"), published(target, replace=True):
+        pass
+    assert (target / "mine").read_text() == "precious"
+    (target / "compress.json").write_text("{}")
     with published(target, replace=True) as beside:
         (beside / "new").write_text("x")
     assert [path.name for path in target.iterdir()] == ["new"]
