@@ -1,0 +1,232 @@
+"""Embeddings: what comes after the graph, from `modules.json` and the folders that it names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compress.core.errors import CompressError
+from compress.core.paths import contained
+from compress.runtime.files import read_json, read_settings
+from compress.runtime.outputs import hidden_of
+from compress.runtime.pooling import pool, pooling_modes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    Arrays = dict[str, np.ndarray]
+    Module = Callable[[Arrays], Arrays]
+
+_READY = ("sentence_embedding", "text_embeds", "image_embeds", "audio_embeds")
+"""Outputs that are one vector an item already."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The modules after the Transformer, in their order; without any, what `plain_embedding` does."""
+
+    modules: tuple[Module, ...] = ()
+
+    def apply(
+        self,
+        outputs: Mapping[str, np.ndarray],
+        feeds: Mapping[str, np.ndarray],
+        *,
+        normalize: bool | None = None,
+    ) -> np.ndarray:
+        """The embeddings (B, D) float32 of one batch.
+
+        `normalize` scales them to length one (True), leaves them as they come (False), or does what
+        the model's files say (None).
+        """
+        ready = next((outputs[name] for name in _READY if name in outputs), None)
+        if ready is not None:
+            vectors = ready
+        elif self.modules:
+            vectors = self._through_modules(outputs, feeds, normalize)
+        else:
+            vectors = plain_embedding(outputs, feeds)
+        vectors = vectors.astype(np.float32, copy=False)
+        return unit(vectors) if normalize else vectors
+
+    def _through_modules(
+        self, outputs: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray], normalize: bool | None
+    ) -> np.ndarray:
+        hidden = hidden_of(outputs)
+        arrays = {"token_embeddings": hidden, "attention_mask": frame_mask(feeds, hidden.shape)}
+        for module in self.modules:
+            if normalize is not False or not isinstance(module, Normalize):
+                arrays = module(arrays)
+        return arrays["sentence_embedding"]
+
+
+def plain_embedding(outputs: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray]) -> np.ndarray:
+    """One vector an item of a bare encoder (B, D): of a picture the model's own pooled output where it
+    has one, of everything else the mean over the tokens, frames or patches that are not padding.
+    """
+    if "pixel_values" in feeds and "pooler_output" in outputs:
+        vectors = outputs["pooler_output"]
+        return np.asarray(vectors.reshape(len(vectors), -1))
+    hidden = hidden_of(outputs)
+    if hidden.ndim == 2:
+        return hidden
+    if hidden.ndim == 4:  # (B, C, H, W) of a convolutional network
+        return np.asarray(hidden.mean(axis=(2, 3)))
+    return pool(hidden, frame_mask(feeds, hidden.shape))
+
+
+def pooled(
+    outputs: Mapping[str, np.ndarray],
+    feeds: Mapping[str, np.ndarray],
+    pooling: Sequence[str] = ("mean",),
+) -> np.ndarray:
+    """The last hidden states pooled over what is not padding: (B, D * len(pooling)) float32."""
+    hidden = hidden_of(outputs)
+    return pool(hidden, frame_mask(feeds, hidden.shape), pooling)
+
+
+def frame_mask(feeds: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Which of the hidden states (B, T, ...) of one batch belong to the item: (B, T) of 0 and 1.
+
+    Audio models shorten time, so the mask of their samples is scaled to T (to within a frame).
+    """
+    mask = feeds.get("attention_mask")
+    if mask is None or mask.ndim != 2:
+        return np.ones(shape[:2], dtype=np.int64)
+    if mask.shape[1] == shape[1]:
+        return mask
+    counts = np.maximum(np.rint(mask.sum(axis=1) * shape[1] / mask.shape[1]), 1)
+    return np.asarray(np.arange(shape[1])[None, :] < counts[:, None], dtype=np.int64)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows scaled to length one (zero rows stay)."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12))
+
+
+def load_head(folder: Path) -> Head:
+    """The modules that `modules.json` in `folder` lists after the Transformer; none without the file.
+
+    Raises:
+        CompressError: a module is of an unsupported kind, leads out of the folder or lacks its weights.
+    """
+    entries = read_json(folder / "modules.json") or []
+    modules = []
+    for entry in sorted(entries, key=lambda entry: entry.get("idx", 0)):
+        kind = str(entry["type"]).rpartition(".")[2]
+        if kind not in ("Transformer", "Dropout"):
+            modules.append(_module(kind, contained(folder, entry.get("path") or "")))
+    return Head(tuple(modules))
+
+
+def _module(kind: str, folder: Path) -> Module:
+    kinds: dict[str, Callable[[Path], Module]] = {
+        "Pooling": Pooling,
+        "Dense": Dense,
+        "Normalize": Normalize,
+        "LayerNorm": LayerNorm,
+    }
+    if kind not in kinds:
+        message = f"modules.json has a module '{kind}', which is not supported"
+        raise CompressError("module-unsupported", message, hint=f"supported: {', '.join(kinds)}")
+    return kinds[kind](folder)
+
+
+class Pooling:
+    """Tokens to one vector; concatenates if there are several modes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._modes = pooling_modes(read_settings(folder / "config.json"))
+
+    def __call__(self, arrays: Arrays) -> Arrays:
+        """Add `sentence_embedding`."""
+        vectors = pool(arrays["token_embeddings"], arrays["attention_mask"], self._modes)
+        return arrays | {"sentence_embedding": vectors}
+
+
+class Dense:
+    """A linear layer with an activation, of the vectors or of the tokens."""
+
+    def __init__(self, folder: Path) -> None:
+        config = read_settings(folder / "config.json")
+        weights = _weights(folder)
+        self._weight, self._bias = weights["linear.weight"], weights.get("linear.bias", np.float32(0))
+        self._activation = _activation(str(config.get("activation_function") or "Tanh"))
+        self._residual = weights.get("residual.weight") if config.get("use_residual") else None
+        self._adds = bool(config.get("use_residual"))
+        self._source = str(config.get("module_input_name") or "sentence_embedding")
+        self._target = str(config.get("module_output_name") or self._source)
+
+    def __call__(self, arrays: Arrays) -> Arrays:
+        """Replace the vectors (..., in) by (..., out)."""
+        given = arrays[self._source]
+        vectors = self._activation(given @ self._weight.T + self._bias)
+        if self._adds:
+            vectors = vectors + (given if self._residual is None else given @ self._residual.T)
+        return arrays | {self._target: vectors}
+
+
+class Normalize:
+    """Scale to length one."""
+
+    def __init__(self, folder: Path) -> None:
+        config = read_settings(folder / "config.json")
+        self._source = str(config.get("module_input_name") or "sentence_embedding")
+        self._target = str(config.get("module_output_name") or self._source)
+
+    def __call__(self, arrays: Arrays) -> Arrays:
+        """Replace the vectors."""
+        return arrays | {self._target: unit(arrays[self._source])}
+
+
+class LayerNorm:
+    """Layer normalization of the vectors."""
+
+    def __init__(self, folder: Path) -> None:
+        weights = _weights(folder)
+        self._weight, self._bias = weights["norm.weight"], weights["norm.bias"]
+
+    def __call__(self, arrays: Arrays) -> Arrays:
+        """Replace the vectors."""
+        given = arrays["sentence_embedding"]
+        centred = given - given.mean(axis=-1, keepdims=True)
+        scaled = centred / np.sqrt(given.var(axis=-1, keepdims=True) + 1e-5)
+        return arrays | {"sentence_embedding": scaled * self._weight + self._bias}
+
+
+def _weights(folder: Path) -> dict[str, np.ndarray]:
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        pickled = (folder / "pytorch_model.bin").exists()
+        code = "pickle-refused" if pickled else "module-unsupported"
+        message = f"{folder} has no model.safetensors"
+        raise CompressError(code, message, hint="save the model with safetensors")
+    from safetensors.numpy import load_file
+
+    return {name: array.astype(np.float32) for name, array in load_file(path).items()}
+
+
+def _activation(name: str) -> Callable[[np.ndarray], np.ndarray]:
+    kinds: dict[str, Callable[[np.ndarray], Any]] = {
+        "Identity": lambda x: x,
+        "Tanh": np.tanh,
+        "ReLU": lambda x: np.maximum(x, 0),
+        "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+        "SiLU": lambda x: x / (1 + np.exp(-x)),
+        "GELU": _gelu,
+    }
+    kind = name.rpartition(".")[2]
+    if kind not in kinds:
+        message = f"a Dense module has the activation '{name}', which is not supported"
+        raise CompressError("module-unsupported", message, hint=f"supported: {', '.join(kinds)}")
+    return kinds[kind]
+
+
+def _gelu(x: np.ndarray) -> np.ndarray:
+    from scipy.special import erf
+
+    return np.asarray(0.5 * x * (1 + erf(x / np.sqrt(2))))

@@ -1,0 +1,83 @@
+"""From hidden states of tokens to one vector, as sentence-transformers' Pooling does it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compress.core.errors import CompressError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+"""In the order in which several are concatenated."""
+
+
+def pool(hidden: np.ndarray, mask: np.ndarray, modes: Sequence[str] = ("mean",)) -> np.ndarray:
+    """Pool hidden states (B, T, D) over the tokens where mask (B, T) is 1: (B, D * modes) float32.
+
+    Raises:
+        CompressError: a mode is unknown.
+    """
+    kinds: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+        "cls": _first,
+        "max": _max,
+        "mean": lambda hidden, mask: _sum(hidden, mask) / _counts(mask),
+        "mean_sqrt_len_tokens": lambda hidden, mask: _sum(hidden, mask) / np.sqrt(_counts(mask)),
+        "weightedmean": _weighted,
+        "lasttoken": _last,
+    }
+    for mode in modes:
+        if mode not in kinds:
+            raise CompressError(
+                "module-unsupported", f"no pooling '{mode}'", hint=f"known: {', '.join(kinds)}"
+            )
+    hidden = hidden.astype(np.float32, copy=False)
+    return np.concatenate([kinds[mode](hidden, mask) for mode in modes], axis=-1).astype(np.float32)
+
+
+def pooling_modes(config: Mapping[str, object]) -> tuple[str, ...]:
+    """The modes in a Pooling module's config.json: `pooling_mode`, or the flags of older versions."""
+    written = config.get("pooling_mode")
+    if isinstance(written, str):
+        return (written,)
+    if isinstance(written, list):
+        return tuple(str(mode) for mode in written)
+    flags = {
+        "cls": "pooling_mode_cls_token",
+        "max": "pooling_mode_max_tokens",
+        "mean": "pooling_mode_mean_tokens",
+        "mean_sqrt_len_tokens": "pooling_mode_mean_sqrt_len_tokens",
+        "weightedmean": "pooling_mode_weightedmean_tokens",
+        "lasttoken": "pooling_mode_lasttoken",
+    }
+    return tuple(mode for mode in MODES if config.get(flags[mode])) or ("mean",)
+
+
+def _sum(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return np.asarray(np.einsum("btd,bt->bd", hidden, mask.astype(np.float32)))
+
+
+def _counts(mask: np.ndarray) -> np.ndarray:
+    return np.asarray(np.maximum(mask.sum(axis=1, keepdims=True), 1e-9), dtype=np.float32)  # (B, 1)
+
+
+def _first(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return np.asarray(hidden[np.arange(len(hidden)), mask.argmax(axis=1)])
+
+
+def _last(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    last = mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1)
+    return np.asarray(hidden[np.arange(len(hidden)), last])
+
+
+def _max(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return np.asarray(np.where(mask[..., None] > 0, hidden, -np.inf).max(axis=1))
+
+
+def _weighted(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Weights 1, 2, ... from the first token that is not padding (Muennighoff 2022)."""
+    weights = (np.arange(1, mask.shape[1] + 1) - mask.argmax(axis=1)[:, None]) * mask
+    return np.asarray(_sum(hidden, weights) / _counts(weights))

@@ -1,0 +1,52 @@
+"""Extractive question answering: the likeliest span of the context."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compress.runtime.classify import softmax
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tokenizers import Encoding
+
+LONGEST_ANSWER = 30
+"""Tokens an answer may have (as in SQuAD's reference script for BERT)."""
+
+
+def start_end(outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The logits (B, T) of where answers start and end."""
+    if "start_logits" in outputs:
+        return outputs["start_logits"], outputs["end_logits"]
+    first, second, *_ = outputs.values()
+    return first, second
+
+
+def best_answer(windows: Sequence[tuple[np.ndarray, np.ndarray, Encoding]], context: str) -> dict[str, Any]:
+    """The best span over the windows of one item: `{"answer", "score", "start", "end"}`.
+
+    Each window is its start and end logits (T,) without padding, and its encoding. The span with the
+    largest sum of logits wins; its score is the product of both probabilities within its window.
+    """
+    best = max((_best_span(*window) for window in windows), key=lambda span: span[0])
+    _, score, start, end = best
+    return {"answer": context[start:end], "score": score, "start": start, "end": end}
+
+
+def _best_span(start: np.ndarray, end: np.ndarray, encoding: Encoding) -> tuple[float, float, int, int]:
+    inside = np.array([number == 1 for number in encoding.sequence_ids])
+    if not inside.any():
+        return -np.inf, 0.0, 0, 0
+    start, end = (np.where(inside, logits.astype(np.float64), -np.inf) for logits in (start, end))
+    sums = start[:, None] + end[None, :]  # (T, T)
+    possible = np.triu(np.ones_like(sums, dtype=bool)) & ~np.triu(
+        np.ones_like(sums, dtype=bool), LONGEST_ANSWER
+    )
+    sums = np.where(possible, sums, -np.inf)
+    first, last = np.unravel_index(int(sums.argmax()), sums.shape)
+    probability = float(softmax(start)[first] * softmax(end)[last])
+    offsets = encoding.offsets
+    return float(sums[first, last]), probability, offsets[first][0], offsets[last][1]
