@@ -1,0 +1,96 @@
+"""Plots of numbered points on two axes, for candidates whose names would overlap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from compress.report import plot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from compress.report.plot import Drawing, Scale
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A point; `number` is its row in the table beside the plot, `name` is told on hovering."""
+
+    number: int
+    name: str
+    x: float
+    y: float
+    low: float | None = None
+    high: float | None = None
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What the axes mean; from `limit` on, in units of `x`, a point is over its budget."""
+
+    x: str
+    y: str
+    limit: float | None = None
+    limit_label: str = ""
+    reference: float | None = None
+    """A horizontal line: where nothing is gained."""
+
+
+_LEFT, _TOP, _BOTTOM = 46.0, 40.0, 46.0
+
+
+def scatter(dots: Sequence[Dot], axes: Axes, *, width: float, height: float = 320.0) -> Drawing:
+    """Numbered points with vertical error bars; the chosen one is filled."""
+    x, y = _scales(dots, axes, width, height)
+    parts = [
+        _over_budget(axes, x, y),
+        plot.axis_left(y, left=_LEFT, right=width - 8, title=axes.y),
+        plot.axis_below(x, top=y.stop, bottom=y.start, title=axes.x),
+        _reference(axes, x, y),
+        *(_dot(dot, x, y) for dot in sorted(dots, key=lambda dot: dot.kept)),
+    ]
+    return plot.Drawing(width, height, tuple(parts))
+
+
+def _scales(dots: Sequence[Dot], axes: Axes, width: float, height: float) -> tuple[Scale, Scale]:
+    limit = [] if axes.limit is None else [axes.limit * 1.15]
+    across = _padded([*(dot.x for dot in dots), *limit, 0.0])
+    ends = [end for dot in dots for end in (dot.y, dot.low, dot.high) if end is not None]
+    up = _padded([*ends, *([] if axes.reference is None else [axes.reference])])
+    x = plot.scale(across, _LEFT, width - 8, zero=False, count=5 if width < plot.WIDE else 7)
+    return x, plot.scale(up, height - _BOTTOM, _TOP, zero=False)
+
+
+def _padded(values: Sequence[float]) -> list[float]:
+    air = 0.05 * (max(values) - min(values))
+    return [min(values) - air, max(values) + air]
+
+
+def _over_budget(axes: Axes, x: Scale, y: Scale) -> Markup:
+    if axes.limit is None:
+        return Markup("")
+    at = x(axes.limit)
+    area = plot.element("rect", x=at, y=y.stop, width=x.stop - at, height=y.start - y.stop, class_="over")
+    edge = plot.line(at, y.stop, at, y.start, "limit")
+    return area + edge + plot.text(x.stop, y.stop - 6, axes.limit_label, "limit-label", "end")
+
+
+def _reference(axes: Axes, x: Scale, y: Scale) -> Markup:
+    if axes.reference is None:
+        return Markup("")
+    return plot.line(x.start, y(axes.reference), x.stop, y(axes.reference), "zero")
+
+
+def _dot(dot: Dot, x: Scale, y: Scale) -> Markup:
+    style = "kept" if dot.kept else "left-out"
+    centre = (x(dot.x), y(dot.y))
+    bar = Markup("")
+    if dot.low is not None and dot.high is not None:
+        bar = plot.line(centre[0], y(dot.low), centre[0], y(dot.high), f"whisker {style}")
+    circle = plot.element("circle", cx=centre[0], cy=centre[1], r=9, class_=style)
+    number = plot.text(centre[0], centre[1] + 3.8, str(dot.number), f"number {style}", "middle")
+    return plot.element("g", plot.element("title", dot.name), bar, circle, number)
