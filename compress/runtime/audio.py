@@ -86,6 +86,7 @@ def load_audio(folder: Path, *, inputs: Sequence[TensorSpec]) -> AudioPreprocess
     }
     if kind not in kinds:
         raise unsupported(kind, kinds)
+    settings = {name: value for name, value in settings.items() if value is not None}
     return AudioPreprocessor(
         kinds[kind](settings), rate=int(settings.get("sampling_rate", 16000)), inputs=inputs
     )
@@ -218,7 +219,7 @@ class StackedFilterBank:
         return stacked, mask[:, :length][:, 1 :: self._stride]
 
     def _one(self, wave: np.ndarray) -> np.ndarray:
-        bank = kaldi_filter_bank(wave * 2**15, self._window, self._filters)
+        bank = kaldi_filter_bank(wave * 2**15, self._window, self._filters).astype(np.float64)
         return np.asarray((bank - bank.mean(axis=0)) / np.sqrt(bank.var(axis=0, ddof=1) + 1e-7))
 
 

@@ -91,7 +91,6 @@ DEFAULTS: dict[str, ImageSettings] = {
         resample=_BICUBIC,
         crop_pct=224 / 256,
         warp_from=384,
-        **_IMAGENET,
     ),
     "DINOv3ViT": ImageSettings(size=_square(224), resize_floats=True, **_IMAGENET),
 }
@@ -122,9 +121,11 @@ def load_image_settings(folder: Path) -> ImageSettings:
         raise unsupported(kind, DEFAULTS)
     base = DEFAULTS[kind]
     known = {field.name for field in fields(ImageSettings)} - {"default_to_square", "warp_from"}
-    values = {name: value for name, value in written.items() if name in known}
+    values = {
+        name: _off(name) if value is None else value for name, value in written.items() if name in known
+    }
     for name, square in (("size", base.default_to_square), ("crop_size", True)):
-        if name in values:
+        if values.get(name) is not None:
             values[name] = _size(values[name], square=square)
     for name in ("image_mean", "image_std"):
         if name in values:
@@ -137,6 +138,11 @@ def load_image_settings(folder: Path) -> ImageSettings:
     if kind == "Segformer":
         values["do_center_crop"] = False
     return replace(base, **values)
+
+
+def _off(name: str) -> Any:
+    """What null means for a setting: a step is not taken, a filter is bilinear."""
+    return _BILINEAR if name == "resample" else False if name.startswith("do_") else None
 
 
 def _size(value: Any, *, square: bool) -> dict[str, int]:

@@ -119,7 +119,7 @@ def target_size(height: int, width: int, settings: ImageSettings) -> tuple[int, 
     """
     size = settings.size or {}
     if "height" in size and "width" in size:
-        return size["height"], size["width"]
+        return _exact(height, width, size, settings.crop_pct)
     edge = size.get("shortest_edge")
     if not edge or "longest_edge" in size:
         message = f"the processor's size {dict(size)} is none that is known"
@@ -127,6 +127,15 @@ def target_size(height: int, width: int, settings: ImageSettings) -> tuple[int, 
     if settings.warp_from and edge >= settings.warp_from:
         return edge, edge
     return _shortest_edge(height, width, int(edge / settings.crop_pct) if settings.crop_pct else edge)
+
+
+def _exact(height: int, width: int, size: Mapping[str, int], crop_pct: float | None) -> tuple[int, int]:
+    """The size itself; where a share of the edge is cropped (PoolFormer), what that crop is taken of."""
+    if crop_pct is None:
+        return size["height"], size["width"]
+    if size["height"] == size["width"]:
+        return _shortest_edge(height, width, int(size["height"] / crop_pct))
+    return int(size["height"] / crop_pct), int(size["width"] / crop_pct)
 
 
 def _shortest_edge(height: int, width: int, edge: int) -> tuple[int, int]:

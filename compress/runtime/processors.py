@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def processor_settings(folder: Path, *, part: str, known: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     """The processor's kind without `ImageProcessor` or `FeatureExtractor` (`ViT`, `Wav2Vec2`), and its
-    settings that are not null.
+    settings.
 
     `part` is where a joint processor_config.json nests them (`image_processor`, `feature_extractor`);
     `known` gives the kind by `model_type`, for files of 2021 that do not name it.
@@ -28,7 +28,6 @@ def processor_settings(folder: Path, *, part: str, known: Mapping[str, str]) -> 
     if not settings:
         hint = "save it with AutoProcessor.from_pretrained(MODEL).save_pretrained(FOLDER)"
         raise CompressError("processor-missing", f"{folder} has no preprocessor_config.json", hint=hint)
-    settings = {name: value for name, value in settings.items() if value is not None}
     written = settings.get("image_processor_type") or settings.get("feature_extractor_type")
     if written:
         return re.sub(r"(ImageProcessor|FeatureExtractor)(Fast|Pil)?$", "", written), settings
