@@ -19,10 +19,10 @@ def calibration_size(items: int) -> int:
     return max(1, min(items // 4, MAX_CALIBRATION))
 
 
-def split(items: Items, *, calibration: int, seed: int) -> tuple[Items, Items]:
+def split(items: Items, *, calibration: int | None = None, seed: int = 0) -> tuple[Items, Items]:
     """Part `items` in (calibration, test), each in the original order.
 
-    Duplicates stay on one side, so the calibration part may be smaller than asked for by less than
+    `calibration` items calibrate (None: `calibration_size` of them), the others test. Duplicates stay on one side, so the calibration part may be smaller than asked for by less than
     the size of one group of duplicates. Classes keep their shares. The same items in any order give the
     same parts.
 
@@ -33,6 +33,7 @@ def split(items: Items, *, calibration: int, seed: int) -> tuple[Items, Items]:
     if len(groups) < 2:
         message = f"{items.source} has {len(groups)} item(s) that differ, at least 2 are needed"
         raise CompressError("data-too-small", message, hint="one part calibrates, the other tests")
+    calibration = calibration_size(len(items)) if calibration is None else calibration
     chosen: set[int] = set()
     for key in _order(items, groups, seed)[:-1]:
         if not chosen or len(chosen) + len(groups[key]) <= calibration:

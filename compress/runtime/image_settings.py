@@ -121,11 +121,12 @@ def load_image_settings(folder: Path) -> ImageSettings:
         raise unsupported(kind, DEFAULTS)
     base = DEFAULTS[kind]
     known = {field.name for field in fields(ImageSettings)} - {"default_to_square", "warp_from"}
-    values = {
-        name: _off(name) if value is None else value for name, value in written.items() if name in known
-    }
+    values = {name: value for name, value in written.items() if name in known and value is not None}
+    # Null turns a step off. For anything else it says nothing.
+    steps = [name for name, value in written.items() if value is None and name.startswith("do_")]
+    values |= dict.fromkeys(known & set(steps), False)
     for name, square in (("size", base.default_to_square), ("crop_size", True)):
-        if values.get(name) is not None:
+        if name in values:
             values[name] = _size(values[name], square=square)
     for name in ("image_mean", "image_std"):
         if name in values:
@@ -138,11 +139,6 @@ def load_image_settings(folder: Path) -> ImageSettings:
     if kind == "Segformer":
         values["do_center_crop"] = False
     return replace(base, **values)
-
-
-def _off(name: str) -> Any:
-    """What null means for a setting: a step is not taken, a filter is bilinear."""
-    return _BILINEAR if name == "resample" else False if name.startswith("do_") else None
 
 
 def _size(value: Any, *, square: bool) -> dict[str, int]:

@@ -90,7 +90,7 @@ def test_defaults_are_those_of_the_classes(module, kind):
     [
         ({"feature_extractor_type": "ViTFeatureExtractor", "size": 224}, "vit", "ViT"),
         ({"image_processor_type": "CLIPImageProcessorFast"}, "clip", "CLIP"),
-        ({"size": 224, "do_center_crop": None, "resample": None}, "vit", "ViT"),
+        ({"size": 224, "do_normalize": None, "crop_size": None}, "vit", "ViT"),
         ({"size": 224, "crop_pct": 0.875}, "resnet", "ConvNext"),
         ({"image_mean": [0.5, 0.5, 0.5], "size": 224}, "swin", "ViT"),
     ],
