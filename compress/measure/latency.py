@@ -1,0 +1,218 @@
+"""Speed of contenders against each other: in turn, in rounds, until the ratios are certain.
+
+Why in turn: a machine's speed drifts (clock rates, neighbours, other programs) by more than the
+differences that are looked for, but little within a round. In every round each contender has one turn
+at each workload, in an order drawn anew, and ratios are taken within rounds.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compress.core.report import Latency, Ratio
+from compress.measure.noise import Usage, machine_noise, unsteady
+from compress.measure.processes import PATIENCE_S, Contender, Worker, contenders_started
+from compress.stats.ratio import speedup
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from compress.core.artifact import Feeds, Progress
+
+MINIMUM_ROUNDS = 7
+"""Rounds that are taken even past the budget: with six or more an interval of 95% exists."""
+WIDE = 0.05
+"""Relative width of a ratio's interval above which more rounds are worth their time."""
+_TURN_S = 0.06
+_MOST_CALLS = 10
+"""A turn is one call to warm up and then calls for so long, at most so many and at least one."""
+_LONG_S = 0.15
+"""Calls longer than this need no warm-up in their turn: the caches they find are a small part."""
+
+Place = tuple[str, str]
+"""A contender's name and a workload's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timings:
+    """Raw times, and what else the workers told. `rounds[contender, workload]` lists, for each round,
+    the seconds of each call in it; round i of two contenders belong together.
+    """
+
+    rounds: dict[Place, list[list[float]]]
+    load_s: dict[str, float]
+    """From an imported runtime to a model that can be called."""
+    peak_rss_bytes: dict[str, int]
+    noise: list[str] = field(default_factory=list)
+
+    def seconds(self, contender: str, workload: str) -> np.ndarray:
+        """Every call's seconds in the order taken, (calls,)."""
+        return np.concatenate([np.asarray(calls) for calls in self.rounds[contender, workload]])
+
+    def medians(self, contender: str, workload: str) -> np.ndarray:
+        """The median seconds of each round, (rounds,)."""
+        return np.array([np.median(calls) for calls in self.rounds[contender, workload]])
+
+    def latency_ms(self, contender: str, workload: str) -> Latency:
+        """Median and 95th percentile of all calls, in milliseconds."""
+        p50, p95 = np.percentile(self.seconds(contender, workload) * 1e3, [50, 95])
+        return Latency(p50=float(p50), p95=float(p95))
+
+    def throughput(self, contender: str, workload: str, *, batch: int) -> float:
+        """Items a second, where a call takes `batch` items."""
+        return batch / float(np.median(self.seconds(contender, workload)))
+
+
+def ratio(timings: Timings, *, baseline: str, contender: str, workload: str) -> Ratio:
+    """How many times faster `contender` is than `baseline`, with its 95% interval."""
+    found = speedup(timings.medians(baseline, workload), timings.medians(contender, workload))
+    return Ratio(value=found.value, low=found.low, high=found.high)
+
+
+def interleave(
+    contenders: Sequence[Contender],
+    workloads: Mapping[str, Feeds],
+    *,
+    progress: Progress,
+    budget_s: float = 20.0,
+    rounds: int | None = None,
+    seed: int = 0,
+    patience_s: float = PATIENCE_S,
+) -> Timings:
+    """Time every contender at every workload.
+
+    At least `MINIMUM_ROUNDS` rounds; then more of each workload whose ratios to the first contender
+    are still uncertain, while fewer than `budget_s` seconds have passed. `rounds` fixes the number
+    instead. `workloads` maps names to the inputs of one call.
+
+    Raises:
+        WorkerFailed: a contender could not be loaded or run.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        feeds = _written(workloads, Path(folder))
+        with contenders_started(contenders, progress=progress, patience_s=patience_s) as workers:
+            race = _Race(workers, feeds, random.Random(seed))
+            return race.run(progress, budget_s=budget_s, rounds=rounds)
+
+
+def _written(workloads: Mapping[str, Feeds], folder: Path) -> dict[str, Path]:
+    """Save each workload's arrays where workers read them."""
+    paths = {name: folder / f"{index}.npz" for index, name in enumerate(workloads)}
+    for name, path in paths.items():
+        arrays: dict[str, Any] = dict(workloads[name])
+        np.savez(path, **arrays)
+    return paths
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """How many calls a contender makes at a workload in each round; the first `warm` do not count."""
+
+    warm: int
+    calls: int
+
+    @classmethod
+    def lasting(cls, seconds: float) -> _Turn:
+        """A turn for calls that take so many seconds."""
+        calls = min(_MOST_CALLS, max(1, math.ceil(_TURN_S / seconds)))
+        return cls(warm=int(seconds < _LONG_S), calls=calls)
+
+
+class _Race:
+    """Loaded workers and the times they have given so far."""
+
+    def __init__(self, workers: dict[str, Worker], feeds: dict[str, Path], order: random.Random) -> None:
+        self._workers = workers
+        self._feeds = feeds
+        self._order = order
+        self._places = [(contender, workload) for workload in feeds for contender in workers]
+        self._rounds: dict[Place, list[list[float]]] = {place: [] for place in self._places}
+
+    def run(self, progress: Progress, *, budget_s: float, rounds: int | None) -> Timings:
+        with progress.track("warm up", len(self._places)) as advance:
+            turns = {}
+            for place in self._places:
+                turns[place] = self._warm_up(place)
+                advance()
+        before, used = Usage.now(), self._used()
+        with progress.track("measure speed", math.ceil(budget_s)) as advance:
+            clock = _Clock(budget_s)
+            while places := self._unfinished(clock.over, rounds):
+                self._round(places, turns)
+                advance(clock.whole_seconds())
+        noise = machine_noise(before, Usage.now(), ours=self._used() - used)
+        return self._timings(noise)
+
+    def _warm_up(self, place: Place) -> _Turn:
+        """First calls allocate and pack weights; the last one's time says how long a turn is."""
+        first = self._call(place, 1)[0]
+        again = self._call(place, _Turn.lasting(first).calls) if first < _LONG_S else [first]
+        return _Turn.lasting(min(again))
+
+    def _round(self, places: list[Place], turns: Mapping[Place, _Turn]) -> None:
+        for workload in dict.fromkeys(workload for _, workload in places):
+            names = [name for name, other in places if other == workload]
+            self._order.shuffle(names)
+            for place in [(name, workload) for name in names]:
+                turn = turns[place]
+                self._rounds[place].append(self._call(place, turn.warm + turn.calls)[turn.warm :])
+
+    def _call(self, place: Place, calls: int) -> list[float]:
+        contender, workload = place
+        return self._workers[contender].time(self._feeds[workload], calls=calls)
+
+    def _unfinished(self, over: bool, rounds: int | None) -> list[Place]:
+        """The places that want another round: all contenders of a workload or none."""
+        wanted = {workload for workload in self._feeds if self._wants(workload, over, rounds)}
+        return [place for place in self._places if place[1] in wanted]
+
+    def _wants(self, workload: str, over: bool, rounds: int | None) -> bool:
+        first, *others = self._workers
+        done = len(self._rounds[first, workload])
+        if rounds is not None or done < MINIMUM_ROUNDS:
+            return done < (MINIMUM_ROUNDS if rounds is None else rounds)
+        if over:
+            return False
+        timings = self._timings([])
+        found = [ratio(timings, baseline=first, contender=other, workload=workload) for other in others]
+        return any(one.high - one.low > WIDE * one.value for one in found)
+
+    def _timings(self, noise: list[str]) -> Timings:
+        timings = Timings(
+            rounds=self._rounds,
+            load_s={name: worker.load_s for name, worker in self._workers.items()},
+            peak_rss_bytes={name: worker.peak_rss_bytes for name, worker in self._workers.items()},
+            noise=noise,
+        )
+        timings.noise.extend(unsteady({place: timings.medians(*place) for place in self._places}))
+        return timings
+
+    def _used(self) -> float:
+        """Seconds of processor time that the workers and this process have taken."""
+        return time.process_time() + sum(worker.cpu_seconds() for worker in self._workers.values())
+
+
+class _Clock:
+    """The time that a race has taken, and how many whole seconds of it were not yet told."""
+
+    def __init__(self, budget_s: float) -> None:
+        self._start = time.monotonic()
+        self._budget_s = budget_s
+        self._told = 0
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() - self._start > self._budget_s
+
+    def whole_seconds(self) -> int:
+        passed = min(int(time.monotonic() - self._start), math.ceil(self._budget_s))
+        fresh, self._told = passed - self._told, passed
+        return fresh
