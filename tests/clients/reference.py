@@ -1,0 +1,16 @@
+"""Embeddings of a few texts by `compress.load`, as JSON: what the other tools are compared with."""
+
+import json
+import sys
+
+import compress
+
+TEXTS = [
+    "A man is playing a guitar.",
+    "Small models on modest machines keep the technology open to all.",
+    "Der Hund schläft.",
+    "Quantization maps weights to a grid; calibration chooses it.",
+]
+
+vectors = compress.load(sys.argv[1]).encode(TEXTS)
+json.dump({"texts": TEXTS, "vectors": vectors.tolist()}, sys.stdout)
