@@ -22,9 +22,9 @@ def calibration_size(items: int) -> int:
 def split(items: Items, *, calibration: int | None = None, seed: int = 0) -> tuple[Items, Items]:
     """Part `items` in (calibration, test), each in the original order.
 
-    `calibration` items calibrate (None: `calibration_size` of them), the others test. Duplicates stay on one side, so the calibration part may be smaller than asked for by less than
-    the size of one group of duplicates. Classes keep their shares. The same items in any order give the
-    same parts.
+    `calibration` items calibrate (None: `calibration_size` of them), the others test. Duplicates stay
+    on one side, so the calibration part may be smaller than asked for by less than the size of one
+    group of duplicates. Classes keep their shares. The same items in any order give the same parts.
 
     Raises:
         CompressError: there are fewer than two different items.

@@ -160,10 +160,13 @@ def verify_folder(folder: Path) -> list[str]:
 
 
 def _differences(path: Path, name: str, expected: FileFacts) -> list[str]:
-    size = path.stat().st_size
-    if size != expected.size:
-        return [f"{name}: changed (expected {expected.size:,} bytes, found {size:,})"]
-    return [] if file_digest(path) == expected.sha256 else [f"{name}: changed (its sha256 differs)"]
+    try:
+        found = _facts(path)
+    except OSError as error:
+        return [f"{name}: cannot be read ({error.strerror or error})"]
+    if found.size != expected.size:
+        return [f"{name}: changed (expected {expected.size:,} bytes, found {found.size:,})"]
+    return [] if found == expected else [f"{name}: changed (its sha256 differs)"]
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, str]]:
@@ -181,6 +184,8 @@ def _walk(folder: Path) -> Iterator[tuple[str, str]]:
 def _irregular(folder: Path, name: str) -> str:
     """Why `name` cannot be trusted to be a plain file of this folder; empty when it can."""
     path = folder / name
+    if name.encode("utf8", "replace").decode() != name:
+        return f"{name!a}: its name is not UTF-8"
     if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
         return f"{name}: a link that leads out of the folder"
     if path.is_symlink() and not path.is_file():
@@ -190,10 +195,9 @@ def _irregular(folder: Path, name: str) -> str:
 
 def _escapes(name: str) -> bool:
     path = PurePosixPath(name)
-    odd = "\\" in name or "\0" in name or (len(name) > 1 and name[1] == ":")
-    return (
-        odd or path.is_absolute() or ".." in path.parts or path.as_posix() != name or name in ("", ".", NAME)
-    )
+    drive = len(name) > 1 and name[1] == ":"
+    plain = path.as_posix() == name and name not in ("", ".", NAME)
+    return drive or not plain or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name
 
 
 def _facts(path: Path) -> FileFacts:
@@ -206,4 +210,4 @@ def _digest(values: Mapping[str, Any]) -> str:
 
 def _canonical(values: Mapping[str, Any]) -> str:
     """One spelling for one value: keys sorted, two spaces, ASCII."""
-    return json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    return json.dumps(values, indent=2, sort_keys=True) + "\n"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -37,6 +39,15 @@ def summary(report: Report, evidence: Evidence, *, folder: str | None = None) ->
     if folder is not None:
         parts.append(Text.assemble("published in ", (folder, "bold"), f", see {folder}/report.html"))
     return parts
+
+
+def as_text(renderables: Sequence[RenderableType], width: int = 100) -> str:
+    """Renderables as plain text, for files."""
+    file = StringIO()
+    console = Console(file=file, width=width, color_system=None)
+    for renderable in renderables:
+        console.print(renderable)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
 def verdict(report: Report) -> Text:

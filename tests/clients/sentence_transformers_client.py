@@ -2,11 +2,12 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-reference = json.load(open(sys.argv[2], encoding="utf8"))
+reference = json.loads(Path(sys.argv[2]).read_text(encoding="utf8"))
 model = SentenceTransformer(sys.argv[1], backend="onnx", model_kwargs={"file_name": "model.onnx"})
 found = np.asarray(model.encode(reference["texts"]))
 expected = np.asarray(reference["vectors"])

@@ -138,7 +138,7 @@ def evidence() -> Evidence:
 
 
 def _samples() -> tuple[Samples, ...]:
-    rng = random.Random(7)  # noqa: S311
+    rng = random.Random(7)
     centres = {"torch": 12.9, "onnxruntime_fp32": 8.6, "result": 3.97}
     found = []
     for name, centre in centres.items():
@@ -189,6 +189,86 @@ def _candidates() -> tuple[CandidateLine, ...]:
 
 def _about(value: float) -> Ratio:
     return Ratio(value=value, low=round(value * 0.96, 4), high=round(value * 1.03, 4))
+
+
+def hostile(text: str) -> tuple[Report, Evidence]:
+    """The example with `text` in every place that a model, a data set or a machine can name."""
+    plain, found = report(ref=text), evidence()
+    steps = tuple(
+        step.model_copy(update={"name": text, "why": text, "config": {text: text, "recipe": text}})
+        for step in plain.steps
+    )
+    poisoned = plain.model_copy(
+        update={
+            "model": plain.model.model_copy(update={"kind": text, "task": text, "digest": text}),
+            "target": plain.target.model_copy(update={"profile": text, "host": text, "measured": False}),
+            "accuracy": plain.accuracy and plain.accuracy.model_copy(update={"metric": text}),
+            "gate": plain.gate.model_copy(
+                update={
+                    "budgets": tuple(
+                        line.model_copy(update={"name": text, "limit": text}) for line in plain.gate.budgets
+                    )
+                }
+            ),
+            "steps": steps,
+        }
+    )
+    facts = found.model_copy(
+        update={
+            "created": text,
+            "data": {text: text, "source": text},
+            "host": {text: [text, {text: text}]},
+            "versions": {text: text},
+            "parity": [{text: text}],
+            "fused": {text: 1},
+            "operators": {text: 1},
+            "samples": tuple(
+                one.model_copy(update={"contender": text, "workload": text}) for one in found.samples
+            ),
+            "ratios": {text: {text: Ratio(value=2.0, low=1.0, high=3.0)}},
+            "components": tuple(
+                one.model_copy(update={"name": text, "dtype": text}) for one in found.components
+            ),
+            "candidates": tuple(
+                one.model_copy(update={"name": text, "runtime": text, "why": text})
+                for one in found.candidates
+            ),
+            "noise": [text],
+            "notes": [text],
+        }
+    )
+    return poisoned, facts
+
+
+def decoder() -> tuple[Report, Evidence]:
+    """A decoder judged by perplexity: tokens a second, a drop that is a relative increase."""
+    plain = report()
+    tokens = {"prefill_tokens_per_s": 412.5, "decode_tokens_per_s": 15.1, "time_to_first_token_ms": 310.7}
+    faster = {"prefill_tokens_per_s": 519.3, "decode_tokens_per_s": 163.4, "time_to_first_token_ms": 241.2}
+    torch = Figures(size_bytes=538090408, **tokens)
+    found = plain.model_copy(
+        update={
+            "baselines": Baselines(torch=torch, onnxruntime_fp32=None),
+            "result": Figures(size_bytes=86512345, **faster),
+            "speedup": Speedup(vs_torch=Ratio(value=10.82, low=10.3, high=11.2), vs_onnxruntime_fp32=None),
+            "accuracy": Accuracy(
+                metric="perplexity",
+                kind="task",
+                items=640,
+                baseline=23.44,
+                result=24.51,
+                drop=0.0456,
+                drop_upper_95=0.0492,
+            ),
+            "gate": Gate(
+                verdict="pass",
+                budgets=(
+                    BudgetLine(name="max_drop", limit="1.05x", value=0.0456, bound=0.0492, verdict="pass"),
+                ),
+            ),
+        }
+    )
+    return found, evidence().model_copy(update={"samples": (), "candidates": (), "ratios": {}})
 
 
 def bare() -> tuple[Report, Evidence]:
