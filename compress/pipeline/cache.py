@@ -60,7 +60,7 @@ def cached_bytes(folder: Path) -> int:
 
 def clean(folder: Path) -> int:
     """Remove everything that this tool put into its cache; the bytes that were freed."""
-    freed = cached_bytes(folder) if folder.exists() else 0
+    before = cached_bytes(folder) if folder.exists() else 0
     for name in ("steps", "gguf", "failed"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    return freed
+    return before - (cached_bytes(folder) if folder.exists() else 0)

@@ -1,0 +1,49 @@
+"""Tables of the verbs that print what they know rather than what was measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from compress.core.units import human_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import RenderableType
+
+    from compress.core.recipe import Recipe
+
+
+def plan_tables(document: Mapping[str, Any]) -> list[RenderableType]:
+    """A plan: the model, the candidates with what they are predicted to weigh, and the settings."""
+    model = document["model"]
+    facts = f"{model['ref']}: {model['task']} ({model['kind']}), {model['parameters']:,} parameters"
+    candidates = _table("candidate", "runtime", "steps", "estimated size", title=facts)
+    for entry in document["candidates"]:
+        steps = " > ".join(next(iter(step)) for step in entry["steps"])
+        size = entry["estimated_bytes"]
+        candidates.add_row(
+            entry["name"], entry["runtime"], steps, "?" if size is None else human_bytes(size)
+        )
+    settings = _table("setting", "value", "from")
+    for name, setting in document["settings"].items():
+        if setting["value"] not in (None, False, []):
+            settings.add_row(name, str(setting["value"]), setting["origin"])
+    return [candidates, settings]
+
+
+def recipe_table(recipes: Mapping[str, Recipe]) -> Table:
+    """Recipes by name with their steps and reasons."""
+    table = _table("recipe", "runtime", "steps", "why")
+    for name, recipe in recipes.items():
+        table.add_row(name, recipe.runtime, " > ".join(step.name for step in recipe.steps), recipe.why)
+    return table
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -1,0 +1,186 @@
+"""`report.json` and `evidence.json` from what a run found."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from compress.core.report import (
+    Baselines,
+    CandidateLine,
+    Component,
+    Evidence,
+    ModelFacts,
+    Report,
+    Speedup,
+    StepLine,
+    TargetFacts,
+)
+from compress.graph.census import census
+from compress.graph.io import read_graph
+from compress.passes.export.onnx import EXPORT_FACTS
+from compress.pipeline.cache import package_versions
+from compress.pipeline.contenders import FP32, TORCH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from compress.core.report import Accuracy, Figures, Gate, Ratio, Samples
+    from compress.pipeline.contenders import Candidate
+    from compress.pipeline.execute import Made
+    from compress.pipeline.judge import Splits
+    from compress.pipeline.plan import Plan
+    from compress.pipeline.trial import Trial
+
+RESULT = "result"
+"""What is published, as a contender."""
+
+
+def model_facts(plan: Plan) -> ModelFacts:
+    """What was compressed."""
+    return ModelFacts(
+        ref=plan.model.ref,
+        kind=plan.model.kind.value,
+        task=plan.model.task,
+        digest=plan.model.digest,
+        parameters=plan.model.parameters,
+    )
+
+
+def make_report(
+    plan: Plan,
+    *,
+    figures: Mapping[str, Figures],
+    speedup: Speedup,
+    accuracy: Accuracy,
+    gate: Gate,
+    steps: Sequence[StepLine],
+    host: str,
+    measured: bool,
+) -> Report:
+    """Put `report.json` together; `figures` are of both baselines and of the result."""
+    return Report(
+        model=model_facts(plan),
+        target=TargetFacts(profile=plan.profile.name, host=host, measured=measured),
+        baselines=Baselines(torch=figures.get(TORCH), onnxruntime_fp32=figures[FP32]),
+        result=figures[RESULT],
+        speedup=speedup,
+        accuracy=accuracy,
+        gate=gate,
+        steps=tuple(steps),
+    )
+
+
+def step_lines(trial: Trial) -> list[StepLine]:
+    """Every step that ran: the export that all start from, then each candidate's own."""
+    base = _line(trial.base, recipe="fp32", accuracy=trial.baseline, kept=True, why=_BASE)
+    lines = [base]
+    for candidate in trial.candidates:
+        why = trial.choice.why.get(candidate.recipe.name, "")
+        for index, made in enumerate(candidate.made):
+            if made.artifact.folder == trial.base.artifact.folder:
+                continue
+            last = index == len(candidate.made) - 1
+            lines.append(
+                _line(
+                    made,
+                    recipe=candidate.recipe.name,
+                    accuracy=trial.accuracies.get(candidate.recipe.name) if last else None,
+                    kept=candidate.recipe.name == trial.choice.winner,
+                    why=why if last else f"a step of '{candidate.recipe.name}'",
+                )
+            )
+    return lines
+
+
+_BASE = "the fp32 graph that every candidate is compared with"
+
+
+def _line(made: Made, *, recipe: str, accuracy: float | None, kept: bool, why: str) -> StepLine:
+    return StepLine(
+        name=made.step.name,
+        config={"recipe": recipe, **made.step.config},
+        seconds=made.seconds,
+        peak_rss_bytes=made.peak_rss_bytes,
+        size_bytes=made.size_bytes,
+        accuracy=accuracy,
+        kept=kept,
+        why=why,
+    )
+
+
+def candidate_lines(trial: Trial) -> tuple[CandidateLine, ...]:
+    """Every recipe that was tried, with its figures on the calibration split."""
+    return tuple(_candidate(candidate, trial) for candidate in trial.candidates)
+
+
+def _candidate(candidate: Candidate, trial: Trial) -> CandidateLine:
+    name = candidate.recipe.name
+    return CandidateLine(
+        name=name,
+        runtime=candidate.recipe.runtime,
+        size_bytes=None if candidate.error else candidate.size_bytes,
+        drop=trial.drops.get(name),
+        vs_onnxruntime_fp32=trial.ratios.get(FP32, {}).get(name, {}),
+        vs_torch=trial.ratios.get(TORCH, {}).get(name, {}),
+        kept=name == trial.choice.winner,
+        why=trial.choice.why.get(name, ""),
+    )
+
+
+def make_evidence(
+    *,
+    splits: Splits,
+    trial: Trial,
+    result: Path,
+    host: dict[str, Any],
+    samples: Sequence[Samples],
+    ratios: dict[str, dict[str, Ratio]],
+    noise: Sequence[str],
+    notes: Sequence[str],
+) -> Evidence:
+    """Put `evidence.json` together; `result` is the published graph."""
+    facts = json.loads((trial.base.artifact.folder / EXPORT_FACTS).read_text(encoding="utf8"))
+    before, after = census(read_graph(trial.base.artifact.graph)), census(read_graph(result))
+    return Evidence(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        data=data_facts(splits),
+        host=host,
+        versions={**package_versions(), "python": platform.python_version()},
+        parity=facts["parity"],
+        fused=facts["fused"],
+        operators=after.operators,
+        samples=tuple(samples),
+        ratios=ratios,
+        components=components(before.bytes, after.bytes),
+        candidates=candidate_lines(trial),
+        noise=list(noise),
+        notes=list(notes),
+    )
+
+
+def data_facts(splits: Splits) -> dict[str, Any]:
+    """Where the items came from and how they were parted."""
+    return {
+        "source": splits.items.source,
+        "licence": splits.items.licence,
+        "columns": dict(splits.items.columns),
+        "calibration_items": len(splits.calibration),
+        "test_items": len(splits.test),
+        "digest": splits.items.digest,
+    }
+
+
+def components(
+    before: Mapping[tuple[str, str], int], after: Mapping[tuple[str, str], int]
+) -> tuple[Component, ...]:
+    """Bytes by component and dtype in two graphs, as lines."""
+    keys = sorted(set(before) | set(after))
+    return tuple(
+        Component(name=name, dtype=dtype, before_bytes=before.get(key, 0), after_bytes=after.get(key, 0))
+        for key in keys
+        for name, dtype in [key]
+    )

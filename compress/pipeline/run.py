@@ -1,0 +1,226 @@
+"""The main job: try, choose, measure, gate, publish."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compress.core.artifact import Artifact, ArtifactKind
+from compress.core.errors import BudgetMissed, CompressError, ExitCode
+from compress.core.paths import unwritable
+from compress.core.report import Speedup
+from compress.graph.io import graph_bytes
+from compress.graph.session import open_runner
+from compress.measure.host import describe_host
+from compress.pipeline import evidence
+from compress.pipeline.cache import cache_folder, package_versions
+from compress.pipeline.contenders import FP32, TORCH, checkpoint_bytes, make_candidates
+from compress.pipeline.execute import Executor
+from compress.pipeline.gate import exit_code, judge
+from compress.pipeline.judge import Judge, prepare_items, write_rows
+from compress.pipeline.manifest import Source, write_manifest
+from compress.pipeline.messages import Spec
+from compress.pipeline.publish import publish
+from compress.pipeline.speed import RESULT, Stopwatch
+from compress.pipeline.trial import HEADLINE, run_trial
+from compress.runtime.preprocess import load_preprocessor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from compress.core.artifact import Progress
+    from compress.core.recipe import Recipe
+    from compress.core.report import Evidence, Report
+    from compress.pipeline.execute import Made
+    from compress.pipeline.judge import Splits
+    from compress.pipeline.plan import Plan
+    from compress.pipeline.trial import Trial
+
+    Render = Callable[[Report, Evidence], Mapping[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run left. `folder` is None where nothing was published."""
+
+    folder: Path | None
+    report: Report
+    evidence: Evidence
+    exit_code: ExitCode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What the stages of a run share."""
+
+    plan: Plan
+    splits: Splits
+    base: Made
+    executor: Executor
+    judge: Judge
+    stopwatch: Stopwatch
+
+    @property
+    def source(self) -> Artifact:
+        """The checkpoint."""
+        return source_of(self.plan)
+
+
+def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
+    """Carry a plan out. Data is read first, since it is what users get wrong most.
+
+    Returns:
+        The outcome; where a budget was missed nothing is published and its exit code says so.
+
+    Raises:
+        CompressError: something that the user can mend; nothing is left behind.
+    """
+    splits = prepare_items(plan, note=progress.note)
+    with workspace() as work:
+        bench = set_up(plan, splits, work, progress)
+        candidates = make_candidates(plan, bench.executor, bench.source)
+        trial = run_trial(
+            plan, base=bench.base, candidates=candidates, judge=bench.judge, stopwatch=bench.stopwatch
+        )
+        artifact, recipe = _result(plan, trial)
+        report, found = _measure(bench, trial, artifact, recipe)
+    code = exit_code(report.gate, plan.budgets.set_by_user)
+    folder = plan.out
+    if code in (ExitCode.BUDGET_MISSED, ExitCode.INCONCLUSIVE):
+        folder = cache_folder() / "failed" / plan.out.name
+    _publish(plan, folder, artifact, recipe, report, found, render, replace=folder != plan.out)
+    published = folder if folder == plan.out or plan.settings.values.keep_failed else None
+    return Outcome(folder=published, report=report, evidence=found, exit_code=code)
+
+
+def set_up(plan: Plan, splits: Splits, work: Path, progress: Progress) -> Bench:
+    """Export the fp32 graph and get ready to judge and to time what is made from the checkpoint."""
+    rows = work / "rows.jsonl"
+    executor = Executor(
+        steps=cache_folder() / "steps",
+        rows=rows,
+        rows_digest=write_rows(splits.calibration_rows(plan.model.task), rows),
+        profile=plan.profile,
+        progress=progress,
+        seed=plan.settings.values.seed,
+        processor=plan.model.folder,
+    )
+    base = executor.apply(plan.base, source_of(plan), digest=plan.model.digest)[-1]
+    inputs = open_runner(base.artifact.graph).inputs
+    executor.inputs = tuple(Spec(name=one.name, dtype=one.dtype, shape=one.shape) for one in inputs)
+    executor.processor = base.artifact.folder
+    preprocessor = load_preprocessor(base.artifact.folder, task=plan.model.task, inputs=inputs)
+    return Bench(
+        plan=plan,
+        splits=splits,
+        base=base,
+        executor=executor,
+        judge=Judge(plan=plan, splits=splits, base=base.artifact, preprocessor=preprocessor, progress=progress),
+        stopwatch=Stopwatch(
+            profile=plan.profile,
+            checkpoint=source_of(plan),
+            base=base.artifact,
+            preprocessor=preprocessor,
+            progress=progress,
+            seconds=plan.settings.values.seconds,
+            seed=plan.settings.values.seed,
+        ),
+    )
+
+
+def source_of(plan: Plan) -> Artifact:
+    """The checkpoint that a plan starts from."""
+    return Artifact(kind=ArtifactKind.CHECKPOINT, folder=plan.model.folder, task=plan.model.task)
+
+
+@contextmanager
+def workspace() -> Iterator[Path]:
+    """A folder for a run's rows, inside the cache, gone at its end."""
+    root = cache_folder()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix="run.", dir=root)
+    except OSError as error:
+        raise unwritable(root, error) from None
+    with folder as name:
+        yield Path(name)
+
+
+def _result(plan: Plan, trial: Trial) -> tuple[Artifact, Recipe]:
+    if trial.winner:
+        return trial.winner.artifact, trial.winner.recipe
+    if not plan.settings.values.allow_fp32:
+        reasons = "; ".join(f"{name}: {why}" for name, why in trial.choice.why.items())
+        message = f"no candidate beats the fp32 graph within the budgets ({reasons})"
+        raise BudgetMissed("nothing-better", message, hint="--allow-fp32 publishes the fp32 graph")
+    return trial.base.artifact, plan.base
+
+
+def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> tuple[Report, Evidence]:
+    plan = bench.plan
+    accuracy = bench.judge.on_test(artifact.graph, runtime=recipe.runtime)
+    final = bench.stopwatch.final(artifact.graph, runtime=recipe.runtime)
+    sizes = {
+        TORCH: checkpoint_bytes(plan.model.folder),
+        FP32: graph_bytes(bench.base.artifact.graph),
+        RESULT: graph_bytes(artifact.graph),
+    }
+    figures, ratios = final.figures(sizes), final.ratios
+    speedup = Speedup(vs_torch=ratios[TORCH][HEADLINE], vs_onnxruntime_fp32=ratios[FP32][HEADLINE])
+    gate = judge(plan.budgets, accuracy=accuracy, figures=figures[RESULT], speedup=speedup)
+    host = describe_host()
+    report = evidence.make_report(
+        plan,
+        figures=figures,
+        speedup=speedup,
+        accuracy=accuracy,
+        gate=gate,
+        steps=evidence.step_lines(trial),
+        host=str(host["cpu"]),
+        measured=True,
+    )
+    return report, evidence.make_evidence(
+        splits=bench.splits,
+        trial=trial,
+        result=artifact.graph,
+        host=host,
+        samples=final.samples(),
+        ratios=ratios,
+        noise=final.timings.noise,
+        notes=[],
+    )
+
+
+def _publish(
+    plan: Plan,
+    folder: Path,
+    artifact: Artifact,
+    recipe: Recipe,
+    report: Report,
+    found: Evidence,
+    render: Render,
+    *,
+    replace: bool,
+) -> None:
+    def seal(beside: Path) -> None:
+        write_manifest(
+            beside,
+            created=found.created,
+            task=plan.model.task,
+            source=Source(ref=plan.model.ref, revision=plan.model.revision, digest=plan.model.digest),
+            recipe=recipe,
+            seed=plan.settings.values.seed,
+            host=found.host,
+            versions=package_versions(),
+        )
+
+    publish(
+        artifact.folder,
+        folder,
+        documents=render(report, found),
+        seal=seal,
+        replace=replace or plan.settings.values.overwrite,
+    )

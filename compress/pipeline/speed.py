@@ -1,0 +1,164 @@
+"""Speed of candidates and of the result, in turn with both baselines, at the profile's workloads."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from compress.core.report import Figures, Ratio, Samples
+from compress.measure.latency import Timings, interleave, ratio
+from compress.measure.processes import Contender
+from compress.pipeline.contenders import FP32, TORCH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from compress.core.artifact import Artifact, Feeds, Progress
+    from compress.core.profile import Profile
+    from compress.pipeline.contenders import Candidate
+    from compress.runtime.preprocess import Preprocessor
+
+RESULT = "result"
+"""What is published, as a contender in the final comparison."""
+
+Ratios = dict[str, dict[str, dict[str, Ratio]]]
+"""By baseline, contender and workload."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopwatch:
+    """Times contenders against the checkpoint in PyTorch and its fp32 graph in ONNX Runtime."""
+
+    profile: Profile
+    checkpoint: Artifact
+    base: Artifact
+    preprocessor: Preprocessor
+    progress: Progress
+    seconds: float
+    seed: int = 0
+
+    def compare(self, candidates: Sequence[Candidate]) -> Ratios:
+        """Time the candidates; ratios only, since the winner is timed again.
+
+        Raises:
+            CompressError: a contender cannot be loaded or run.
+        """
+        if not candidates:
+            return {}
+        others = [
+            self._graph(one.recipe.name, one.artifact.graph, runtime=one.recipe.runtime) for one in candidates
+        ]
+        timings = self._race(others)
+        return self._ratios(timings, [one.name for one in others])
+
+    def final(self, graph: Path, *, runtime: str) -> Final:
+        """Time the result alone with both baselines.
+
+        Raises:
+            CompressError: a contender cannot be loaded or run.
+        """
+        result = self._graph(RESULT, graph, runtime=runtime)
+        return Final(stopwatch=self, timings=self._race([result]), graph=graph)
+
+    def ratios_of(self, timings: Timings) -> dict[str, dict[str, Ratio]]:
+        """The result's speedups, by baseline and workload."""
+        found = self._ratios(timings, [RESULT])
+        return {baseline: by_name[RESULT] for baseline, by_name in found.items()}
+
+    def _race(self, others: Sequence[Contender]) -> Timings:
+        baselines = [self._torch(), self._graph(FP32, self.base.graph, runtime="onnxruntime")]
+        return interleave(
+            [*baselines, *others],
+            self.feeds(),
+            progress=self.progress,
+            budget_s=self.seconds,
+            seed=self.seed,
+        )
+
+    def feeds(self) -> dict[str, Feeds]:
+        """The profile's workloads as inputs."""
+        return {
+            name: self.preprocessor.synthetic(batch=workload.batch, length=workload.length)
+            for name, workload in self.profile.workloads.items()
+        }
+
+    def _ratios(self, timings: Timings, names: Sequence[str]) -> Ratios:
+        return {
+            baseline: {
+                name: {
+                    workload: ratio(timings, baseline=baseline, contender=name, workload=workload)
+                    for workload in self.profile.workloads
+                }
+                for name in names
+            }
+            for baseline in (TORCH, FP32)
+        }
+
+    def _torch(self) -> Contender:
+        return Contender(
+            name=TORCH,
+            model=self.checkpoint.folder,
+            runtime="torch",
+            task=self.checkpoint.task,
+            threads=threads_of(self.profile),
+        )
+
+    def _graph(self, name: str, graph: Path, *, runtime: str) -> Contender:
+        return Contender(
+            name=name,
+            model=graph,
+            runtime="openvino" if runtime == "openvino" else "onnxruntime",
+            task=self.checkpoint.task,
+            threads=threads_of(self.profile),
+            provider=self.profile.execution_provider,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Final:
+    """The times of the result and of both baselines, and what follows from them."""
+
+    stopwatch: Stopwatch
+    timings: Timings
+    graph: Path
+
+    @property
+    def ratios(self) -> dict[str, dict[str, Ratio]]:
+        """Speedups by baseline and workload."""
+        return self.stopwatch.ratios_of(self.timings)
+
+    def figures(self, sizes: Mapping[str, int]) -> dict[str, Figures]:
+        """Size and speed of each contender whose size is given."""
+        return {name: self._figures(name, size) for name, size in sizes.items()}
+
+    def _figures(self, name: str, size: int) -> Figures:
+        timings, workloads = self.timings, self.stopwatch.profile.workloads
+        return Figures(
+            size_bytes=size,
+            latency_ms=timings.latency_ms(name, "latency"),
+            throughput_per_s=timings.throughput(name, "throughput", batch=workloads["throughput"].batch),
+            load_s=timings.load_s[name],
+            peak_rss_bytes=timings.peak_rss_bytes[name],
+        )
+
+    def samples(self) -> list[Samples]:
+        """The raw times."""
+        workloads = self.stopwatch.profile.workloads
+        return [
+            Samples(
+                contender=name,
+                workload=workload,
+                batch=workloads[workload].batch,
+                length=workloads[workload].length,
+                seconds=tuple(float(second) for second in self.timings.seconds(name, workload)),
+            )
+            for name, workload in self.timings.rounds
+        ]
+
+
+def threads_of(profile: Profile) -> int:
+    """The threads that every contender computes with: the profile's cores, at most this process's."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(profile.cores or here, here)

@@ -1,0 +1,90 @@
+"""Try each candidate: accuracy on the calibration split, speed in turn with both baselines, a choice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from compress.pipeline.choose import Choice, Limits, Tried, choose
+from compress.pipeline.contenders import FP32, Candidate, working
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from compress.core.report import Ratio
+    from compress.pipeline.execute import Made
+    from compress.pipeline.judge import Judge
+    from compress.pipeline.plan import Plan
+    from compress.pipeline.speed import Stopwatch
+
+HEADLINE = "throughput"
+"""The workload whose speedup is reported and gated: bound by arithmetic, and the least noisy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What was found of the candidates on the calibration split."""
+
+    base: Made
+    baseline: float
+    """The metric of the fp32 graph."""
+    candidates: Sequence[Candidate]
+    accuracies: dict[str, float] = field(default_factory=dict)
+    drops: dict[str, float] = field(default_factory=dict)
+    ratios: dict[str, dict[str, dict[str, Ratio]]] = field(default_factory=dict)
+    """By baseline, candidate and workload."""
+    choice: Choice
+
+    @property
+    def winner(self) -> Candidate | None:
+        """The chosen candidate; None where nothing beat fp32."""
+        named = [one for one in self.candidates if one.recipe.name == self.choice.winner]
+        return named[0] if named else None
+
+
+def run_trial(
+    plan: Plan, *, base: Made, candidates: Sequence[Candidate], judge: Judge, stopwatch: Stopwatch
+) -> Trial:
+    """Judge and time the candidates that could be made, and choose one.
+
+    Raises:
+        CompressError: a candidate cannot be loaded or run.
+    """
+    fit = working(candidates)
+    scores = judge.on_calibration(fit)
+    ratios = stopwatch.compare(fit)
+    drops = {name: score.drop for name, score in scores.items()}
+    tried = [_tried(one, drops, ratios.get(FP32, {})) for one in candidates]
+    baseline = next((score.baseline for score in scores.values()), float("nan"))
+    return Trial(
+        base=base,
+        baseline=baseline,
+        candidates=candidates,
+        accuracies={name: score.result for name, score in scores.items()},
+        drops=drops,
+        ratios=ratios,
+        choice=choose(tried, _limits(plan, baseline), headline=HEADLINE),
+    )
+
+
+def _tried(
+    candidate: Candidate, drops: dict[str, float], ratios: dict[str, dict[str, Ratio]]
+) -> Tried:
+    name = candidate.recipe.name
+    if candidate.error:
+        return Tried(name=name, error=candidate.error)
+    return Tried(
+        name=name, size_bytes=candidate.size_bytes, drop=drops[name], speedup=ratios[name]
+    )
+
+
+def _limits(plan: Plan, baseline: float) -> Limits:
+    budgets = plan.budgets
+    return Limits(
+        drop=budgets.max_drop.allowance(baseline),
+        size_bytes=budgets.max_size,
+        speedup=budgets.min_speedup,
+        smaller_is_enough=budgets.max_size is not None or plan.chosen_by_user,
+    )
+
+
