@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -63,8 +64,15 @@ def _metadata(model: Json, evidence: Evidence) -> Json:
         "name": "compress",
         "version": evidence.versions.get("compress", "unknown"),
     }
-    stamp = {"timestamp": evidence.created} if evidence.created else {}
+    stamp = {"timestamp": evidence.created} if _is_time(evidence.created) else {}
     return {**stamp, "tools": {"components": [tool]}, "component": model}
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _model(report: Report, evidence: Evidence, licence: str | None, files: list[Json]) -> Json:

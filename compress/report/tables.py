@@ -78,7 +78,7 @@ def speedups(report: Report, evidence: Evidence) -> Table:
 def ratios(report: Report, evidence: Evidence) -> list[tuple[str, str, Ratio]]:
     """(workload, baseline, speedup): those of the evidence, and the report's own where it has none."""
     found = [
-        (workload, baseline, ratio)
+        (fmt.clean(workload), fmt.clean(baseline), ratio)
         for baseline, by_workload in evidence.ratios.items()
         for workload, ratio in by_workload.items()
     ]
@@ -126,7 +126,7 @@ def candidates(report: Report, evidence: Evidence) -> Table:
     rows = tuple(
         _candidate(number, line, workloads, metric) for number, line in enumerate(evidence.candidates, 1)
     )
-    speed = [f"{workload} {fmt.TIMES} ORT fp32" for workload in workloads]
+    speed = [f"{fmt.clean(workload)} {fmt.TIMES} ORT fp32" for workload in workloads]
     return Table("Candidates", ("", "candidate", "size", "drop", *speed, "outcome", "why"), rows)
 
 
@@ -167,7 +167,8 @@ def _step(line: StepLine) -> tuple[Cell, ...]:
 
 def settings(config: Mapping[str, object]) -> str:
     """A step's settings in one line, exactly: `bits: 4, symmetric: true`."""
-    return ", ".join(f"{key}: {json.dumps(value)}" for key, value in config.items()) or fmt.ABSENT
+    written = ", ".join(f"{key}: {json.dumps(value)}" for key, value in config.items())
+    return fmt.clean(written, 2000) or fmt.ABSENT
 
 
 def components(evidence: Evidence) -> Table:

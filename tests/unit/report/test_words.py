@@ -1,0 +1,112 @@
+"""Figures and verdicts in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from compress.core.report import BudgetLine
+from compress.report import budgets, reproduce
+from compress.report import format as fmt
+from compress.report.headline import headline, size_ratio
+from tests.unit.report import example
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"), (4.031, "4.03"), (412.4, "412"), (12399.0, "12,400"), (0.02614, "0.0261"),
+        (9.999, "10.00"), (1.2e-6, "1.20e-06"), (float("nan"), "nan"), (-0.5, "-0.500"),
+    ],
+)  # fmt: skip
+def test_three_significant_digits(value, text):
+    assert fmt.significant(value) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (None, fmt.ABSENT), (0, "0 B"), (999, "999 B"), (22_912_345, "22.9 MB"), (23_012_345, "23.0 MB"),
+        (1.41e9, "1.41 GB"),
+    ],
+)  # fmt: skip
+def test_sizes(count, text):
+    assert fmt.size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "metric", "text"),
+    [
+        (0.0026, "spearman", "0.26 pt"), (-0.0012, "accuracy", "\u22120.12 pt"),
+        (0.0456, "perplexity", "4.56%"), (-1e-9, "f1", "0.00 pt"), (None, "f1", fmt.ABSENT),
+    ],
+)  # fmt: skip
+def test_drops(value, metric, text):
+    assert fmt.drop(value, metric) == text
+
+
+def test_text_from_files_is_one_clean_line_of_limited_length():
+    assert fmt.clean("a\n\x1b[31m\tb\u202e") == "a ?[31m b?"
+    assert len(fmt.clean("x" * 1000, 50)) == 50
+
+
+def line(name, limit):
+    return BudgetLine(name=name, limit=limit, value=1.0, bound=1.0, verdict="pass")
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "value"),
+    [
+        ("max_drop", "1%", 0.0082032), ("max-drop", "0.5pt", 0.005), ("max_size", "18MB", 18e6),
+        ("min_speedup", "1.5x", 1.5), ("max_latency", "0.5s", 500.0), ("max_drop", "some words", None),
+        ("other", "1", None),
+    ],
+)  # fmt: skip
+def test_limits_as_numbers(name, limit, value):
+    assert budgets.limit_value(line(name, limit), example.report()) == (value and pytest.approx(value))
+
+
+def test_a_share_is_told_in_points_too():
+    assert budgets.limit(line("max_drop", "1%"), example.report()) == f"{fmt.AT_MOST} 1% (0.82 pt)"
+
+
+def test_the_headline_tells_the_gains_of_what_passed():
+    found = headline(example.report())
+    assert found.word == "Passed"
+    assert all(part in found.first for part in ("3.94", "22.9 MB", "2.28", "0.8203", "0.8177"))
+    assert "0.41 pt" in found.second
+
+
+@pytest.mark.parametrize(
+    ("verdict", "parts"),
+    [
+        ("fail", ("Accuracy drop is 1.48 pt", "outside the budget", "1.87 pt")),
+        ("inconclusive", ("Accuracy drop is 0.43 pt", "could be as high as 1.31 pt", "too little evidence")),
+    ],
+)
+def test_the_headline_tells_the_budget_that_decided(verdict, parts):
+    assert all(part in headline(example.report(verdict)).first for part in parts)
+
+
+def test_sizes_are_compared_with_the_best_baseline():
+    assert size_ratio(example.report()) == pytest.approx(90387630 / 22912345)
+    assert size_ratio(example.bare()[0]) is None
+
+
+def test_the_recipe_that_is_shown_can_be_read_again(tmp_path):
+    from compress.core.recipe import read_recipe
+
+    path = tmp_path / "recipe.yaml"
+    path.write_text(reproduce.recipe(example.report()), encoding="utf8")
+    kept = [step for step in example.report().steps if step.kept]
+    steps = read_recipe(path).steps
+    assert [step.name for step in steps] == [step.name for step in kept]
+    assert "recipe" not in steps[1].config
+
+
+def test_the_command_quotes_what_a_shell_would_read():
+    import shlex
+
+    ref = "folder with spaces; rm -rf $HOME"
+    words = shlex.split(reproduce.command(example.report(ref=ref), example.evidence()))
+    assert words[:3] == ["compress", "run", ref]
+    assert words[words.index("--max-drop") + 1] == "1%"
