@@ -57,6 +57,8 @@ def pooling_modes(config: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def _sum(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    # What a model says of padding may be anything, even NaN.
+    hidden = np.where(mask[..., None] > 0, hidden, np.float32(0))
     return np.asarray(np.einsum("btd,bt->bd", hidden, mask.astype(np.float32)))
 
 
