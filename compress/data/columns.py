@@ -93,13 +93,15 @@ def choose_columns(
     if "text" not in chosen and task in ("text-classification", "feature-extraction"):
         chosen |= _pair(names, skip=set(chosen.values())) if wanted[0].name == "text" else {}
     for column in wanted:
-        if column.name not in chosen:
-            found = _first(names, column.guesses, skip=set(chosen.values()))
-            found = found or _only(names, column, chosen)
-            if found:
-                chosen[column.name] = found
-            elif column.required:
-                raise _missing(column, names, source)
+        # An encoder is judged by labels of pairs alone: how similar they are.
+        pointless = task == "feature-extraction" and column.name == "label" and "text_pair" not in chosen
+        if column.name in chosen or pointless:
+            continue
+        found = _first(names, column.guesses, skip=set(chosen.values())) or _only(names, column, chosen)
+        if found:
+            chosen[column.name] = found
+        elif column.required:
+            raise _missing(column, names, source)
     return chosen
 
 
