@@ -49,8 +49,9 @@ def check(
 def _judge(report: Report, flags: dict[str, str]) -> tuple[Gate, ExitCode]:
     from compress.pipeline.gate import exit_code, judge
 
-    gate = judge(_budgets(flags), report)
-    return gate, exit_code(gate, user_set=frozenset(flags))
+    budgets = _budgets(flags)
+    gate = judge(budgets, accuracy=report.accuracy, figures=report.result, speedup=report.speedup)
+    return gate, exit_code(gate, budgets.set_by_user)
 
 
 def _budgets(flags: dict[str, str]) -> Budgets:

@@ -11,6 +11,7 @@ from compress.core.errors import CompressError
 from compress.core.report import Evidence, Report
 from compress.report.html import render_html
 from compress.report.markdown import render_markdown
+from compress.report.sbom import render_sbom
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,14 +31,17 @@ def read_report(folder: Path) -> tuple[Report, Evidence]:
     return _read(folder / REPORT, Report), _read(folder / EVIDENCE, Evidence)
 
 
-def render_all(report: Report, evidence: Evidence) -> dict[str, str]:
-    """Every file of the report by its name."""
-    return {
+def render_all(report: Report, evidence: Evidence, folder: Path | None = None) -> dict[str, str]:
+    """Every file of the report by its name; with the artifact's `folder` also its bill of materials."""
+    documents = {
         REPORT: f"{report.model_dump_json(indent=2)}\n",
         EVIDENCE: f"{evidence.model_dump_json(indent=2)}\n",
         "report.md": render_markdown(report, evidence),
         "report.html": render_html(report, evidence),
     }
+    if folder is not None:
+        documents["sbom.cdx.json"] = render_sbom(report, evidence, folder=folder)
+    return documents
 
 
 def _read(path: Path, kind: type[Document]) -> Document:

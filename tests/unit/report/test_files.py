@@ -20,6 +20,7 @@ def test_what_is_written_reads_back_the_same(tmp_path):
     assert set(documents) == {"report.json", "evidence.json", "report.md", "report.html"}
     write(tmp_path, documents)
     assert read_report(tmp_path) == saved
+    assert set(render_all(*saved, tmp_path)) - set(documents) == {"sbom.cdx.json"}
     assert render_all(*read_report(tmp_path)) == documents
 
 
