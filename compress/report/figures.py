@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from compress.report.plot import Drawing
 
 
+MOST_DOTS = 400
+"""Samples that one row of a plot shows, evenly spaced, so that a long measurement stays a small page."""
+
+
 @dataclass(frozen=True)
 class Legend:
     """One entry of a legend: its colour's class and its name."""
@@ -201,12 +205,14 @@ def sample_figures(evidence: Evidence) -> list[Figure]:
 def _samples(number: int, samples: list[Samples]) -> Figure:
     first = samples[0]
     ordered = sorted(samples, key=lambda one: _rank(one.contender))
+    most = max(len(one.seconds) for one in samples)
+    which = "Every call is a dot" if most <= MOST_DOTS else f"Dots are calls, {MOST_DOTS} a row at most"
     rows = [_sample_row(one) for one in ordered if one.seconds]
     what = f"{fmt.clean(first.workload)}: batch {first.batch}, length {first.length}"
     return figure(
         f"samples-{number}",
         what.capitalize(),
-        "Every call is a dot; within a row the first is at the top and the last at the bottom, so that "
+        f"{which}; within a row the first is at the top and the last at the bottom, so that "
         "drift and second modes show. Lines are medians.",
         partial(_strips, rows=rows),
         table=_sample_table(ordered),
@@ -220,7 +226,8 @@ def _rank(contender: str) -> int:
 
 def _sample_row(one: Samples) -> Row:
     times = tuple(1e3 * second for second in one.seconds)
-    return Row(fmt.contender(one.contender), style(one.contender), percentile(times, 50), samples=times)
+    shown = times[:: -(-len(times) // MOST_DOTS)]
+    return Row(fmt.contender(one.contender), style(one.contender), percentile(times, 50), samples=shown)
 
 
 def _strips(width: float, *, rows: list[Row]) -> Drawing:

@@ -137,3 +137,12 @@ def test_each_figure_has_its_numbers_as_a_table_too():
     captions = page.text
     for name in ("Speedups", "Raw times", "Accuracy", "Where the bytes are", "Candidates", "Measurements"):
         assert name in captions
+
+
+def test_a_long_measurement_is_still_a_small_page():
+    evidence = example.evidence()
+    many = tuple(one.model_copy(update={"seconds": one.seconds * 500}) for one in evidence.samples)
+    html = render_html(example.report(), evidence.model_copy(update={"samples": many}))
+    assert len(html) < 400_000
+    assert "400 a row at most" in html
+    assert "30,000" in Page(html).text
