@@ -103,6 +103,11 @@ def _shards(folder: Path) -> list[Path]:
     return files
 
 
+def checkpoint_bytes(folder: Path) -> int:
+    """Bytes of a checkpoint's weights."""
+    return sum(path.stat().st_size for path in weight_files(folder))
+
+
 def read_headers(folder: Path) -> dict[str, TensorHeader]:
     """Every tensor of a checkpoint by name, with all headers checked.
 

@@ -6,7 +6,6 @@ its stdout; whatever libraries print goes to stderr instead.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -18,6 +17,7 @@ from compress.core.errors import CompressError
 from compress.measure.memory import peak_rss_bytes
 from compress.pipeline.calibration import RowCalibration
 from compress.pipeline.messages import Note, StepReply, StepRequest, failure, place
+from compress.pipeline.rows import read_rows
 from compress.pipeline.steps import bind
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def main() -> None:
 
 def _apply(request: StepRequest, sender: _Sender) -> StepReply:
     step = bind(request.step)
-    rows = [json.loads(line) for line in request.rows.read_text(encoding="utf8").splitlines()]
+    rows = read_rows(request.rows)
     source = request.source.artifact()
     inputs = [spec.tensor() for spec in request.inputs]
     context = Context(

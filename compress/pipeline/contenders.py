@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
-from compress.core.recipe import Recipe
-from compress.graph.io import graph_bytes
-from compress.model.safety import weight_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from compress.core.artifact import Artifact
+    from compress.core.recipe import Recipe
     from compress.pipeline.execute import Executor, Made
     from compress.pipeline.plan import Plan
 
@@ -39,7 +36,7 @@ class Candidate:
     @property
     def size_bytes(self) -> int:
         """Bytes of the graph and its tensors."""
-        return graph_bytes(self.artifact.graph)
+        return self.made[-1].size_bytes
 
 
 def make_candidates(plan: Plan, executor: Executor, source: Artifact) -> list[Candidate]:
@@ -76,11 +73,6 @@ def refuse_missing_runtime(runtime: str) -> None:
     if runtime == "openvino" and find_spec("openvino") is None:
         hint = "pip install 'compress[openvino]'"
         raise CompressError("extra-missing", "the openvino runtime is not installed", hint=hint)
-
-
-def checkpoint_bytes(folder: Path) -> int:
-    """Bytes of a checkpoint's weights: the size of the PyTorch baseline."""
-    return sum(path.stat().st_size for path in weight_files(folder))
 
 
 def working(candidates: Sequence[Candidate]) -> list[Candidate]:

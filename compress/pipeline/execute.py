@@ -10,9 +10,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from compress.core.artifact import GRAPH_NAME, Artifact
+from compress.core.artifact import GRAPH_NAME, Artifact, ArtifactKind
 from compress.core.errors import CompressError, InternalError
 from compress.core.paths import link_missing, published
+from compress.graph.io import graph_bytes
+from compress.model.safety import checkpoint_bytes
 from compress.pipeline.cache import step_key
 from compress.pipeline.messages import Note, StepReply, StepRequest, place
 
@@ -38,6 +40,13 @@ class Made:
     artifact: Artifact
     seconds: float
     peak_rss_bytes: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the weights: of the graph and its tensors, or of the checkpoint's files."""
+        if self.artifact.kind is ArtifactKind.CHECKPOINT:
+            return checkpoint_bytes(self.artifact.folder)
+        return graph_bytes(self.artifact.graph)
 
 
 @dataclass(kw_only=True)

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from compress.core.errors import CompressError
+from compress.core.profile import ModelKind
 from compress.core.report import Accuracy
 from compress.data.items import load_items
 from compress.data.split import split
 from compress.graph.session import open_runner
 from compress.measure.evaluate import choose_metric, evaluate
-from compress.runtime.preprocess import load_preprocessor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from compress.core.artifact import Artifact, Progress
     from compress.data.items import Items
+    from compress.graph.session import Runner
     from compress.measure.evaluate import Metric
+    from compress.pipeline.contenders import Candidate
     from compress.pipeline.plan import Plan
     from compress.runtime.preprocess import Preprocessor
 
 _BATCH = 16
 
+_MODALITY = {ModelKind.VISION: "image", ModelKind.CONVNET: "image", ModelKind.AUDIO: "audio"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
     """The user's data in two disjoint parts. Candidates are made and chosen with the first; the second
-    is looked at once, for what the report says and the gate decides."""
+    is looked at once, for what the report says and the gate decides.
+    """
 
     items: Items
     calibration: Items
@@ -38,7 +42,7 @@ class Splits:
     metric: Metric
 
     def calibration_rows(self, task: str) -> list[dict[str, Any]]:
-        """Rows that steps calibrate on. Encoders of pairs see each text by itself."""
+        """Rows that steps calibrate on. Embedders of pairs see each text by itself."""
         rows = [dict(row) for row in self.calibration.rows]
         if task != "feature-extraction":
             return rows
@@ -56,8 +60,8 @@ def prepare_items(plan: Plan, *, note: Callable[[str], None]) -> Splits:
     items = load_items(
         values.data,
         task=plan.model.task,
-        modality=_MODALITY[plan.model.kind],
-        columns=_columns(values.column),
+        modality=_MODALITY.get(plan.model.kind, "text"),
+        columns=columns_of(values.column),
         labels=plan.model.config.get("label2id"),
         offline=values.offline,
         limit=values.limit,
@@ -65,16 +69,63 @@ def prepare_items(plan: Plan, *, note: Callable[[str], None]) -> Splits:
     metric = choose_metric(plan.model.task, labelled=items.labelled, name=values.metric)
     calibration, test = split(items, seed=values.seed)
     named = ", ".join(f"{name} = {column}" for name, column in items.columns.items())
-    note(f"data: {items.source} ({named}), {len(calibration.rows)} + {len(test.rows)} items, {metric.name}")
+    note(f"data: {items.source} ({named}), {len(calibration)} + {len(test)} items, {metric.name}")
     return Splits(items=items, calibration=calibration, test=test, metric=metric)
 
 
-def _columns(given: Sequence[str]) -> dict[str, str]:
-    return dict(pair.partition("=")[::2] for pair in given)
+def columns_of(given: Sequence[str]) -> dict[str, str]:
+    """`["label=sentiment"]` as a mapping.
+
+    Raises:
+        CompressError: one has no `=`.
+    """
+    for pair in given:
+        if "=" not in pair:
+            message = f"'{pair}' names no column"
+            raise CompressError("column-invalid", message, hint="write --column label=sentiment")
+    return dict(pair.split("=", 1) for pair in given)
 
 
-def write_rows(rows: Sequence[dict[str, Any]], path: Path) -> str:
-    """Write rows as JSON lines and return their digest."""
-    text = "".join(json.dumps(row, default=str) + "\n" for row in rows)
-    path.write_text(text, encoding="utf8")
-    return hashlib.sha256(text.encode()).hexdigest()
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """Compares graphs with the fp32 graph, which was compared with the PyTorch module at its export."""
+
+    plan: Plan
+    splits: Splits
+    base: Artifact
+    preprocessor: Preprocessor
+    progress: Progress
+
+    def on_calibration(self, candidates: Sequence[Candidate]) -> dict[str, Accuracy]:
+        """Accuracy of each candidate on the calibration split, by name."""
+        runners = {
+            one.recipe.name: open_runner(one.artifact.graph, runtime=one.recipe.runtime) for one in candidates
+        }
+        return self._judge(runners, self.splits.calibration)
+
+    def on_test(self, graph: Path, *, runtime: str) -> Accuracy:
+        """Accuracy of one graph on the test split."""
+        return self._judge({"result": open_runner(graph, runtime=runtime)}, self.splits.test)["result"]
+
+    def _judge(self, runners: Mapping[str, Runner], items: Items) -> dict[str, Accuracy]:
+        scores = evaluate(
+            self.splits.metric,
+            open_runner(self.base.graph),
+            runners,
+            preprocess=self.preprocessor,
+            rows=items.rows,
+            batch_size=_BATCH,
+            progress=self.progress,
+        )
+        return {name: self._accuracy(score, len(items)) for name, score in scores.items()}
+
+    def _accuracy(self, score: Any, items: int) -> Accuracy:
+        return Accuracy(
+            metric=self.splits.metric.name,
+            kind=self.splits.metric.kind,
+            items=items,
+            baseline=score.reference_value,
+            result=score.value,
+            drop=score.drop,
+            drop_upper_95=score.drop_upper_95,
+        )

@@ -9,21 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.core.artifact import Artifact, ArtifactKind
-from compress.core.errors import BudgetMissed, CompressError, ExitCode
+from compress.core.errors import BudgetMissed, ExitCode
 from compress.core.paths import unwritable
 from compress.core.report import Speedup
 from compress.graph.io import graph_bytes
 from compress.graph.session import open_runner
 from compress.measure.host import describe_host
+from compress.model.safety import checkpoint_bytes
 from compress.pipeline import evidence
 from compress.pipeline.cache import cache_folder, package_versions
-from compress.pipeline.contenders import FP32, TORCH, checkpoint_bytes, make_candidates
+from compress.pipeline.contenders import FP32, TORCH, make_candidates
 from compress.pipeline.execute import Executor
 from compress.pipeline.gate import exit_code, judge
-from compress.pipeline.judge import Judge, prepare_items, write_rows
+from compress.pipeline.judge import Judge, prepare_items
 from compress.pipeline.manifest import Source, write_manifest
 from compress.pipeline.messages import Spec
 from compress.pipeline.publish import publish
+from compress.pipeline.rows import write_rows
 from compress.pipeline.speed import RESULT, Stopwatch
 from compress.pipeline.trial import HEADLINE, run_trial
 from compress.runtime.preprocess import load_preprocessor
@@ -118,7 +120,9 @@ def set_up(plan: Plan, splits: Splits, work: Path, progress: Progress) -> Bench:
         splits=splits,
         base=base,
         executor=executor,
-        judge=Judge(plan=plan, splits=splits, base=base.artifact, preprocessor=preprocessor, progress=progress),
+        judge=Judge(
+            plan=plan, splits=splits, base=base.artifact, preprocessor=preprocessor, progress=progress
+        ),
         stopwatch=Stopwatch(
             profile=plan.profile,
             checkpoint=source_of(plan),

@@ -67,15 +67,11 @@ def run_trial(
     )
 
 
-def _tried(
-    candidate: Candidate, drops: dict[str, float], ratios: dict[str, dict[str, Ratio]]
-) -> Tried:
+def _tried(candidate: Candidate, drops: dict[str, float], ratios: dict[str, dict[str, Ratio]]) -> Tried:
     name = candidate.recipe.name
     if candidate.error:
         return Tried(name=name, error=candidate.error)
-    return Tried(
-        name=name, size_bytes=candidate.size_bytes, drop=drops[name], speedup=ratios[name]
-    )
+    return Tried(name=name, size_bytes=candidate.size_bytes, drop=drops[name], speedup=ratios[name])
 
 
 def _limits(plan: Plan, baseline: float) -> Limits:
@@ -86,5 +82,3 @@ def _limits(plan: Plan, baseline: float) -> Limits:
         speedup=budgets.min_speedup,
         smaller_is_enough=budgets.max_size is not None or plan.chosen_by_user,
     )
-
-
