@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from compress.core.errors import CompressError
 from compress.data.columns import choose_columns
 from compress.data.hub import hub_files, parse_hub_name, preferred_split
-from compress.data.media import media_files, read_media, refuse_unreadable
+from compress.data.media import media_files, read_media, refuse_unreadable, spilled
 from compress.data.sample import SAMPLE_LICENCE, SAMPLE_SOURCE, sample_passages
 from compress.data.tables import TABLE_SUFFIXES, Table, joined, read_parquet, read_table
 from compress.data.values import canonical_rows
@@ -66,12 +66,15 @@ def load_items(
     labels: Mapping[str, int] | None = None,
     offline: bool = False,
     limit: int | None = None,
+    spill: Path | None = None,
 ) -> Items:
     """Read data for a task: a file, a folder or a Hub data set (`org/name[:config][:split]`).
 
     `modality` (`text`, `image`, `audio`) is told by the task, except for feature extraction.
     `columns` maps canonical names to columns of the source, where guessing them is not wanted.
     `labels` is the model's `label2id`. At most `limit` rows are taken, spread evenly over the source.
+    Pictures and sounds that lie inside a table are written to the folder `spill`, if it is given, so
+    that every row holds a path; else such a row holds bytes.
     Without a source, texts come from the sample that ships with the package.
 
     Raises:
@@ -88,6 +91,7 @@ def load_items(
     rows = canonical_rows(table, chosen, task=task, labels=labels)
     if modality != "text":
         refuse_unreadable(rows, modality)
+        rows = spilled(rows, modality, spill) if spill else rows
     rows = _without_blanks(rows)
     if not rows:
         raise CompressError("data-empty", f"{table.source} holds no text", hint="check the column")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
@@ -9,7 +12,6 @@ from compress.data.tables import Table, evenly, read_table, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 SUFFIXES = {
     "image": frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}),
@@ -51,25 +53,38 @@ def refuse_unreadable(rows: Sequence[dict[str, Any]], modality: str) -> None:
     Raises:
         CompressError: naming the first file that is not an image or a sound.
     """
-    for row in rows:
+    for number, row in enumerate(rows, start=1):
         value = row[modality]
-        if isinstance(value, bytes):
-            continue
         try:
-            _open_header(value, modality)
+            _open_header(io.BytesIO(value) if isinstance(value, bytes) else value, modality)
         except (OSError, RuntimeError, ValueError) as error:
-            raise unreadable(value, error) from None
+            place = f"{modality} {number} of the table" if isinstance(value, bytes) else str(value)
+            raise unreadable(place, error) from None
 
 
-def _open_header(path: Path, modality: str) -> None:
+def spilled(rows: Sequence[dict[str, Any]], modality: str, folder: Path) -> list[dict[str, Any]]:
+    """The rows with their bytes written to files in `folder`, named by content, and a path instead."""
+    folder.mkdir(parents=True, exist_ok=True)
+    changed = []
+    for row in rows:
+        data = row[modality]
+        if isinstance(data, bytes):
+            path = folder / hashlib.sha256(data).hexdigest()
+            path.write_bytes(data)
+            row = row | {modality: path}
+        changed.append(row)
+    return changed
+
+
+def _open_header(source: Path | io.BytesIO, modality: str) -> None:
     if modality == "image":
         from PIL import Image
 
-        Image.open(path).close()
+        Image.open(source).close()
     else:
         import soundfile
 
-        soundfile.info(str(path))
+        soundfile.info(str(source) if isinstance(source, Path) else source)
 
 
 def _folder_table(folder: Path, files: Sequence[Path], modality: str) -> Table:

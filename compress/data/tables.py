@@ -117,12 +117,11 @@ def read_parquet(paths: Sequence[Path], *, limit: int | None) -> Table:
     )
 
 
-def unreadable(path: Path, error: Exception, place: str = "") -> CompressError:
+def unreadable(place: Path | str, error: Exception) -> CompressError:
     """The error for a file, or one place in it, that cannot be read."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    where = place or str(path)
     return CompressError(
-        "data-unreadable", f"{where} cannot be read: {reason}", hint="mend the file, or name another"
+        "data-unreadable", f"{place} cannot be read: {reason}", hint="mend the file, or name another"
     )
 
 
@@ -191,7 +190,7 @@ def _delimited(
                 raise _ragged(path, reader.line_num, len(fields), names)
             yield reader.line_num, dict(zip(names, fields, strict=True))
     except csv.Error as error:
-        raise unreadable(path, error, f"{path.name} line {reader.line_num}") from None
+        raise unreadable(f"{path.name} line {reader.line_num}", error) from None
 
 
 def _ragged(path: Path, line: int, found: int, names: Sequence[str]) -> CompressError:
@@ -203,7 +202,7 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             place = f"{path.name} line {number}"
-            yield number, _mapping(_parsed(path, line, place), place)
+            yield number, _mapping(_parsed(line, place), place)
 
 
 def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -240,11 +239,11 @@ def _squad_rows(articles: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
                 yield {"question": entry["question"], "context": paragraph["context"], "answers": answers}
 
 
-def _parsed(path: Path, line: str, place: str) -> Any:
+def _parsed(line: str, place: str) -> Any:
     try:
         return json.loads(line)
     except ValueError as error:
-        raise unreadable(path, error, place) from None
+        raise unreadable(place, error) from None
 
 
 def _mapping(value: Any, place: str) -> dict[str, Any]:

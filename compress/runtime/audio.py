@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from compress.graph.session import TensorSpec
 
-TIMED_SECONDS = 5
-"""Length of the sound that is timed, for models that take any length."""
+SECONDS_PER_TOKEN = 0.02
+"""What stands for a token when sound of some length is timed: a frame of wav2vec 2.0 and its kin."""
 
 _WAVES = "wav2vec2 hubert wavlm sew sew-d unispeech unispeech-sat data2vec-audio wav2vec2-conformer"
 KINDS = {
@@ -63,11 +63,12 @@ class AudioPreprocessor:
         }
 
     def synthetic(self, *, batch: int, length: int) -> dict[str, np.ndarray]:
-        """Five seconds of a gliding tone under a slow beat, through the extractor; `length` is ignored."""
-        del length
-        time = np.arange(TIMED_SECONDS * self.rate) / self.rate
+        """A gliding tone under a slow beat, through the extractor; `length` counts frames of 20 ms, and
+        is ignored by models that take sound of one length.
+        """
+        time = np.arange(round(length * SECONDS_PER_TOKEN * self.rate)) / self.rate
         waves = [np.sin(900 * time * (1 + 0.1 * time + 0.05 * row)) for row in range(batch)]
-        return self.feeds([{"audio": 0.3 * wave * np.sin(9 * time) ** 2} for wave in waves])
+        return self.feeds([{"audio": 0.3 * wave * np.sin(9 * time + 1) ** 2} for wave in waves])
 
 
 def load_audio(folder: Path, *, inputs: Sequence[TensorSpec]) -> AudioPreprocessor:

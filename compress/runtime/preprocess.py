@@ -29,8 +29,8 @@ class Preprocessor(Protocol):
         """One batch, padded to its longest row, by the names of the graph's inputs."""
 
     def synthetic(self, *, batch: int, length: int) -> dict[str, np.ndarray]:
-        """A batch of exactly that shape for timing: valid values, no padding. `length` counts tokens
-        and is ignored where the processor sets the size of an input.
+        """A batch of exactly that shape for timing: valid values, no padding. `length` counts tokens,
+        of sound frames of 20 ms, and is ignored where the processor sets the size of an input.
         """
 
 

@@ -270,7 +270,13 @@ def test_pictures_inside_parquet(tmp_path):
     folder = pictures(tmp_path, "1.png")
     data = (folder / "1.png").read_bytes()
     path = write_parquet(tmp_path / "p" / "a.parquet", [{"image": {"bytes": data, "path": None}, "label": 0}])
-    assert load_items(str(path), task="image-classification").rows[0]["image"] == data
+    inside = load_items(str(path), task="image-classification")
+    assert inside.rows[0]["image"] == data
+    outside = load_items(str(path), task="image-classification", spill=tmp_path / "spill")
+    assert outside.rows[0]["image"].read_bytes() == data
+    assert outside.digest == inside.digest
+    write_parquet(path, [{"image": {"bytes": b"no picture", "path": None}, "label": 0}])
+    assert code_of(str(path), task="image-classification") == "data-unreadable"
 
 
 def test_sound_folders(tmp_path):

@@ -109,8 +109,10 @@ def test_synthetic_sound_has_one_length(tmp_path):
     (tmp_path / "preprocessor_config.json").write_text(
         '{"feature_extractor_type": "Wav2Vec2FeatureExtractor"}'
     )
-    feeds = load_audio(tmp_path, inputs=specs("input_values", "attention_mask")).synthetic(batch=2, length=9)
-    assert feeds["input_values"].shape == (2, 80000)
+    feeds = load_audio(tmp_path, inputs=specs("input_values", "attention_mask")).synthetic(
+        batch=2, length=100
+    )
+    assert feeds["input_values"].shape == (2, 32000)
     assert feeds["attention_mask"].all()
     assert feeds["input_values"].std() == pytest.approx(1, abs=0.01)
 
