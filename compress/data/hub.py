@@ -53,6 +53,9 @@ def hub_files(name: HubName, *, offline: bool) -> list[Path]:
         CompressError: there is no such data set, configuration or split, it is not on this disk
             offline, or the Hub cannot be reached.
     """
+    from huggingface_hub import constants
+
+    offline = offline or bool(constants.HF_HUB_OFFLINE)
     for revision in _REVISIONS:
         listed = _cached(name.name, revision) if offline else _listed(name.name, revision)
         layout = layout_of(listed or ())

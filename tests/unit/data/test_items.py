@@ -323,7 +323,7 @@ def hub(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_hub_data_sets_from_the_cache(hub):
+def test_hub_data_sets_from_the_cache(hub, monkeypatch):
     rows = {split: [{"text": split, "label": 0}] for split in ("train", "validation", "test")}
     cached(hub, "org/films", "refs/convert/parquet", {
         "default/train/0000.parquet": rows["train"], "default/partial-test/0000.parquet": rows["test"],
@@ -336,6 +336,8 @@ def test_hub_data_sets_from_the_cache(hub):
     assert code_of("org/films:fr", **options) == "data-missing"
     assert code_of("org/films:default:dev", **options) == "data-missing"
     assert code_of("org/nothing", **options) == "offline-miss"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert load_items("org/films", task="text-classification").rows[0]["text"] == "validation"
 
 
 def test_hub_data_sets_of_several_configurations(hub):
