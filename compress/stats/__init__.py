@@ -1,1 +1,1 @@
-"""Intervals, non-inferiority and noise. Plain numbers in, plain numbers out."""
+"""Estimates with bounds: how much accuracy was lost at most, how much faster it became at least."""

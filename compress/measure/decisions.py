@@ -1,0 +1,98 @@
+"""What a model decides, whatever its task: rows of logits over classes, and the item of each.
+
+A classifier decides once an item, a tagger once a token, an answerer twice (where an answer starts and
+ends, the classes being positions), a transcriber once a frame, a language model once a token to find.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compress.runtime.embed import frame_mask
+from compress.runtime.outputs import logits_of
+from compress.runtime.qa import start_end
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from compress.measure.metric import Arrays, Batch
+
+_ROWS = 64
+"""Rows of logits that are turned into float64 probabilities at once."""
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """`logits` (decisions, classes), the item of each, and the class that means nothing is there
+    (`O`, blank), if there is one.
+    """
+
+    logits: np.ndarray
+    items: np.ndarray
+    background: int | None = None
+
+
+def decisions(outputs: Arrays, batch: Batch) -> Decisions:
+    """The decisions in one batch of outputs."""
+    by_task: dict[str, Callable[[Arrays, Batch], Decisions]] = {
+        "token-classification": _of_tokens,
+        "question-answering": _of_spans,
+        "automatic-speech-recognition": _of_frames,
+        "fill-mask": _of_targets,
+        "text-generation": _of_targets,
+    }
+    return by_task.get(batch.tools.task, _of_items)(outputs, batch)
+
+
+def log_probabilities(logits: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Slices of rows with their log softmax in float64, few rows at a time, since a row of a language
+    model is as long as its vocabulary.
+    """
+    for start in range(0, len(logits), _ROWS):
+        part = logits[start : start + _ROWS].astype(np.float64)
+        part -= part.max(axis=-1, keepdims=True)
+        yield slice(start, start + len(part)), part - np.log(np.exp(part).sum(axis=-1, keepdims=True))
+
+
+def summed(values: np.ndarray, items: np.ndarray, count: int) -> np.ndarray:
+    """Values (decisions,) summed for each of `count` items."""
+    return np.bincount(items, weights=values, minlength=count)
+
+
+def _of_items(outputs: Arrays, batch: Batch) -> Decisions:
+    logits = logits_of(outputs)
+    if batch.tools.config.get("problem_type") != "multi_label_classification":
+        return Decisions(logits, np.arange(len(logits)))
+    # Each label is a decision of its own: the sigmoid of x is the softmax of (0, x).
+    both = np.stack([np.zeros_like(logits), logits], axis=-1)  # (B, labels, 2)
+    return Decisions(both.reshape(-1, 2), np.repeat(np.arange(len(logits)), logits.shape[1]))
+
+
+def _of_tokens(outputs: Arrays, batch: Batch) -> Decisions:
+    parts = batch.tools.text.unpadded(logits_of(outputs), batch.encodings)
+    usual = [np.array(encoding.special_tokens_mask) == 0 for encoding in batch.encodings]
+    kept = [part[keep] for part, keep in zip(parts, usual, strict=True)]
+    items = np.repeat(np.arange(len(kept)), [len(part) for part in kept])
+    outside = [index for index, name in batch.tools.names.items() if name == "O"]
+    return Decisions(np.concatenate(kept), items, outside[0] if outside else None)
+
+
+def _of_spans(outputs: Arrays, batch: Batch) -> Decisions:
+    mask = batch.feeds.get("attention_mask", np.array(1))
+    both = [np.where(mask, logits, np.finfo(np.float32).min) for logits in start_end(outputs)]
+    owners = np.array(batch.owners)
+    return Decisions(np.concatenate(both), np.concatenate([owners, owners]))
+
+
+def _of_frames(outputs: Arrays, batch: Batch) -> Decisions:
+    logits = logits_of(outputs)  # (B, T, vocabulary)
+    kept = frame_mask(batch.feeds, logits.shape).astype(bool)
+    return Decisions(logits[kept], np.nonzero(kept)[0], batch.tools.config.get("pad_token_id") or 0)
+
+
+def _of_targets(outputs: Arrays, batch: Batch) -> Decisions:
+    assert batch.scored is not None
+    return Decisions(logits_of(outputs)[batch.scored], np.nonzero(batch.scored)[0])

@@ -1,0 +1,142 @@
+"""Accuracy of graphs on rows of data, all of them in lockstep with the reference.
+
+Each batch runs through every graph and is reduced to a few numbers an item at once, so that logits over
+a large vocabulary are never kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compress.core.artifact import Silent
+from compress.core.errors import CompressError
+from compress.measure.catalogue import choose_metric
+from compress.measure.metric import Metric, Scores, Tools
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from compress.core.artifact import Progress
+    from compress.graph.session import Runner
+    from compress.measure.metric import Arrays, Batch, Records
+    from compress.runtime.preprocess import Preprocessor, Row
+
+__all__ = ["Metric", "Scores", "choose_metric", "evaluate"]
+
+WIDE_BATCH = 2
+"""Rows at once where outputs are as wide as a vocabulary."""
+
+
+def evaluate(
+    metric: Metric,
+    reference: Runner,
+    others: Mapping[str, Runner],
+    *,
+    folder: Path,
+    task: str,
+    preprocess: Preprocessor,
+    rows: Sequence[Row],
+    batch_size: int = 16,
+    progress: Progress | None = None,
+    title: str = "accuracy",
+) -> dict[str, Scores]:
+    """What each of `others` reaches on `rows`, compared with `reference`, by their names.
+
+    `folder` holds the model's config.json and what lies beside it (pooling, vocabulary), `preprocess` is
+    its `load_preprocessor`.
+
+    Raises:
+        CompressError: the reference gives values that are no numbers, or nothing is left to judge.
+    """
+    tools = Tools(folder=folder, task=task, preprocess=preprocess)
+    contenders = [reference, *others.values()]
+    parts: list[list[Records]] = [[] for _ in contenders]
+    with (progress or Silent()).track(title, len(rows)) as advance:
+        for part in _parts(rows, _batch_size(metric, preprocess, batch_size)):
+            batch = metric.prepare(part, tools)
+            for kept, records in zip(parts, _observe(metric, contenders, batch), strict=False):
+                kept.append(records)
+            advance(len(part))
+    first, *rest = [_joined(one) for one in parts]
+    _refuse_nothing(first)
+    return {name: _scores(metric, first, records) for name, records in zip(others, rest, strict=True)}
+
+
+def _batch_size(metric: Metric, preprocess: Preprocessor, wanted: int) -> int:
+    if not preprocess.mixed_lengths:
+        return 1
+    return min(wanted, WIDE_BATCH) if metric.wide and preprocess.modality == "text" else wanted
+
+
+def _parts(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
+    """Batches of rows of like length, so that little is padded."""
+    ordered = sorted(rows, key=_length)
+    for start in range(0, len(rows), size):
+        yield list(ordered[start : start + size])
+
+
+def _length(row: Row) -> int:
+    return sum(len(str(value)) for name, value in row.items() if name not in ("image", "audio"))
+
+
+def _observe(metric: Metric, contenders: Sequence[Runner], batch: Batch) -> Iterator[Records]:
+    """The records of each contender; none where no row has anything to judge."""
+    if not batch.feeds:
+        return
+    original = _finite(_run(contenders[0], batch), whole=True)
+    yield metric.observe(original, original, batch)
+    for runner in contenders[1:]:
+        yield metric.observe(_finite(_run(runner, batch)), original, batch)
+
+
+def _run(runner: Runner, batch: Batch) -> dict[str, np.ndarray]:
+    """The outputs of one batch; a graph whose first axis is fixed gets it in pieces of that size."""
+    inputs = len(next(iter(batch.feeds.values())))
+    fixed = runner.inputs[0].shape[0]
+    if fixed is None or fixed == inputs:
+        return runner.run(batch.feeds)
+    pieces = []
+    for start in range(0, inputs, fixed):
+        rows = np.minimum(np.arange(start, start + fixed), inputs - 1)
+        pieces.append(runner.run({name: array[rows] for name, array in batch.feeds.items()}))
+    return {name: np.concatenate([piece[name] for piece in pieces])[:inputs] for name in pieces[0]}
+
+
+def _finite(outputs: Arrays, *, whole: bool = False) -> dict[str, np.ndarray]:
+    """Outputs in which what is no number is 0: a contender that says nothing is judged as such.
+
+    Raises:
+        CompressError: there is such a value, and `whole` is asked for.
+    """
+    broken = [name for name, array in outputs.items() if np.isnan(array).any()]
+    if broken and whole:
+        message = f"the fp32 graph's output '{broken[0]}' holds values that are no numbers"
+        raise CompressError("output-not-finite", message, hint="check the model's weights")
+    return {name: np.nan_to_num(array) if name in broken else array for name, array in outputs.items()}
+
+
+def _joined(records: Sequence[Records]) -> Records:
+    return {name: np.concatenate([one[name] for one in records]) for name in records[0]} if records else {}
+
+
+def _refuse_nothing(records: Records) -> None:
+    if not records or not len(next(iter(records.values()))):
+        message = "no row has anything to judge: all texts are empty or of a single token"
+        raise CompressError("data-empty", message, hint="check the data's columns")
+
+
+def _scores(metric: Metric, reference: Records, records: Records) -> Scores:
+    found = metric.compare(reference, records)
+    values: dict[str, Any] = found._asdict()
+    bound = values.pop("bound")
+    return Scores(
+        metric=metric.name,
+        kind=metric.kind,
+        items=len(next(iter(records.values()))),
+        drop_upper_95=bound,
+        records=records,
+        **values,
+    )

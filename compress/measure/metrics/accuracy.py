@@ -1,0 +1,45 @@
+"""Accuracy: the share of items whose likeliest class is the right one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compress.measure.metric import Comparison, Metric
+from compress.measure.prepare import whole
+from compress.runtime.outputs import logits_of
+from compress.stats.paired import paired_upper_bound
+
+if TYPE_CHECKING:
+    from compress.measure.metric import Arrays, Batch, Records
+
+
+def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
+    """`right` (n,): 1 where the class is right."""
+    del reference
+    labels = np.array([row["label"] for row in batch.rows])
+    return {"right": (logits_of(outputs).argmax(axis=-1) == labels).astype(np.int64)}
+
+
+def compare(reference: Records, result: Records) -> Comparison:
+    """By the paired score bound: only the items on which both differ tell anything."""
+    before, after = reference["right"], result["right"]
+    lost, gained = int(np.sum(before > after)), int(np.sum(before < after))
+    bound = paired_upper_bound(np.array(lost), np.array(gained), len(after))
+    drop = (lost - gained) / len(after)
+    return Comparison(float(before.mean()), float(after.mean()), drop, float(bound))
+
+
+CLASSIFICATION = frozenset({"text-classification", "image-classification", "audio-classification"})
+
+METRIC = Metric(
+    name="accuracy",
+    kind="task",
+    tasks=CLASSIFICATION,
+    default_for=CLASSIFICATION,
+    needs_labels=True,
+    prepare=whole,
+    observe=observe,
+    compare=compare,
+)

@@ -1,0 +1,39 @@
+"""Fidelity of a model with a single output: the rank correlation of its scores with the original's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compress.measure.metric import Comparison, Metric, comparison
+from compress.measure.prepare import whole
+from compress.runtime.outputs import logits_of
+from compress.stats.estimate import Estimate
+from compress.stats.rank import spearman
+
+if TYPE_CHECKING:
+    from compress.measure.metric import Arrays, Batch, Records
+
+
+def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
+    """`score` (n,)."""
+    del reference, batch
+    return {"score": logits_of(outputs)[:, 0].astype(np.float64)}
+
+
+def compare(reference: Records, result: Records) -> Comparison:
+    """By influences."""
+    original = Estimate(1.0, np.zeros(len(result["score"])))
+    return comparison(original, spearman(reference["score"], result["score"]))
+
+
+METRIC = Metric(
+    name="score_rank",
+    kind="fidelity",
+    tasks=frozenset({"regression"}),
+    default_for=frozenset({"regression"}),
+    prepare=whole,
+    observe=observe,
+    compare=compare,
+)

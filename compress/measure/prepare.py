@@ -1,0 +1,157 @@
+"""The ways from rows to a graph's inputs that metrics share."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from compress.measure.metric import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tokenizers import Encoding
+
+    from compress.measure.metric import Tools
+    from compress.runtime.preprocess import Row
+
+MASKED_SHARE = 0.15
+"""As BERT was trained (Devlin et al. 2019, section 3.1)."""
+WINDOW = 512
+"""Tokens a language model sees at once. The logits of one window of a vocabulary of 250,000 take half
+a gigabyte."""
+
+
+def whole(rows: Sequence[Row], tools: Tools) -> Batch:
+    """Each row is one input."""
+    return Batch(rows=rows, feeds=tools.preprocess.feeds(rows), tools=tools)
+
+
+def pairs(rows: Sequence[Row], tools: Tools) -> Batch:
+    """All texts, then the text that each is compared with: 2 * len(rows) inputs."""
+    seconds = [{"text": row["text_pair"]} for row in rows]
+    return Batch(rows=rows, feeds=tools.preprocess.feeds([*rows, *seconds]), tools=tools)
+
+
+def encoded(rows: Sequence[Row], tools: Tools) -> Batch:
+    """Each row is one input, and its tokens are known."""
+    encodings = tools.text.encodings(rows)
+    return Batch(rows=rows, feeds=tools.text.batch(encodings), tools=tools, encodings=encodings)
+
+
+def windowed(rows: Sequence[Row], tools: Tools) -> Batch:
+    """Questions with long contexts are several inputs each, one a window."""
+    windows = tools.text.windows(rows)
+    encodings = [encoding for group in windows for encoding in group]
+    owners = [row for row, group in enumerate(windows) for _ in group]
+    feeds = tools.text.batch(encodings)
+    return Batch(rows=rows, feeds=feeds, tools=tools, encodings=encodings, owners=owners)
+
+
+def by_task(rows: Sequence[Row], tools: Tools) -> Batch:
+    """What the task's decisions ask for."""
+    ways = {
+        "token-classification": encoded,
+        "question-answering": windowed,
+        "fill-mask": masked,
+        "text-generation": causal,
+    }
+    return ways.get(tools.task, whole)(rows, tools)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokens of one input, in the shape of an `Encoding`; `hidden` positions are to be found."""
+
+    ids: Sequence[int]
+    type_ids: Sequence[int]
+    targets: Sequence[int]
+    hidden: Sequence[bool]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def masked(rows: Sequence[Row], tools: Tools) -> Batch:
+    """Of each text 15% of its own tokens, at least one, are hidden behind the mask token.
+
+    Which ones follows from the text alone, so they are the same for every contender, batch and run.
+    """
+    mask = tools.text.mask_id()
+    return _batch(rows, [_hide(encoding, mask) for encoding in tools.text.encodings(rows)], tools)
+
+
+def _hide(encoding: Encoding, mask: int) -> Tokens:
+    ids = np.array(encoding.ids[:WINDOW])
+    usual = np.flatnonzero(np.array(encoding.special_tokens_mask[:WINDOW]) == 0)
+    random = np.random.default_rng(zlib.crc32(ids.tobytes()))
+    count = min(max(round(MASKED_SHARE * len(usual)), 1), len(usual))
+    hidden = np.zeros(len(ids), dtype=bool)
+    hidden[random.choice(usual, count, replace=False)] = True
+    shown = np.where(hidden, mask, ids)
+    return Tokens(shown.tolist(), encoding.type_ids[:WINDOW], ids.tolist(), hidden.tolist())
+
+
+def causal(rows: Sequence[Row], tools: Tools) -> Batch:
+    """Each token but the first is to be found at the position before it.
+
+    Texts longer than a window are read in windows that overlap by half, and a token is judged in the
+    first window that has it, so that it has half a window of context at least.
+    """
+    window = min(WINDOW, tools.text.max_length)
+    found, owners = [], []
+    for number, pieces in enumerate(tools.text.windows(rows)):
+        windows = _slide(_joined(pieces), window)
+        found += windows
+        owners += [number] * len(windows)
+    return _batch(rows, found, tools, owners)
+
+
+def _joined(pieces: Sequence[Encoding]) -> list[int]:
+    """The ids of a text that the tokenizer cut in pieces: what begins the first, then all that is
+    the text's own.
+    """
+    first = pieces[0]
+    opening = next((at for at, special in enumerate(first.special_tokens_mask) if not special), 0)
+    ids = list(first.ids[:opening])
+    for piece in pieces:
+        kept = zip(piece.ids, piece.special_tokens_mask, strict=True)
+        ids += [token for token, special in kept if not special]
+    return ids
+
+
+def _slide(ids: Sequence[int], window: int) -> list[Tokens]:
+    found, judged = [], 1
+    for start in range(0, max(len(ids) - 1, 0), max(window // 2, 1)):
+        part = list(ids[start : start + window])
+        new = [start + at + 1 >= judged for at in range(len(part) - 1)]
+        found.append(Tokens(part, [0] * len(part), [*part[1:], 0], [*new, False]))
+        judged = start + len(part)
+        if judged >= len(ids):
+            break
+    return found
+
+
+def _batch(
+    rows: Sequence[Row], tokens: Sequence[Tokens], tools: Tools, owners: Sequence[int] | None = None
+) -> Batch:
+    text = tools.text
+    feeds = text.batch(cast("Any", tokens)) if tokens else {}
+    shape = feeds["input_ids"].shape if tokens else (0, 0)
+    scored, targets = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=np.int64)
+    for row, one in enumerate(tokens):
+        start = shape[1] - len(one) if text.settings.pad_left else 0
+        scored[row, start : start + len(one)] = one.hidden
+        targets[row, start : start + len(one)] = one.targets
+    return Batch(
+        rows=rows,
+        feeds=feeds,
+        tools=tools,
+        encodings=tokens,
+        owners=owners or range(len(tokens)),
+        scored=scored,
+        targets=targets,
+    )
