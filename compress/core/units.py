@@ -46,16 +46,6 @@ class MaxDrop:
     form: Literal["points", "share", "ratio"]
     text: str
 
-    def allowance(self, baseline: float, *, points_per_unit: float = 100.0) -> float:
-        """The allowed drop in units of the metric, given the baseline's value.
-
-        `points_per_unit` is 100 for metrics between 0 and 1 (accuracy, Spearman, F1): one point is
-        a hundredth. A ratio allows a relative increase of the metric (perplexity 1.05x: 0.05).
-        """
-        if self.form == "points":
-            return self.amount / points_per_unit
-        return self.amount - 1 if self.form == "ratio" else self.amount * abs(baseline)
-
 
 def parse_max_drop(text: str) -> MaxDrop:
     """Read `0.5pt` (points of the metric), `1%` (share of the baseline) or `1.05x` (perplexity).

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TORCH = "torch"
 FP32 = "onnxruntime_fp32"
 """The baselines' names, as `report.json` has them."""
+RESULT = "result"
+"""What is published, as a contender."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from compress.graph.census import census
 from compress.graph.io import read_graph
 from compress.passes.export.onnx import EXPORT_FACTS
 from compress.pipeline.cache import package_versions
-from compress.pipeline.contenders import FP32, TORCH
+from compress.pipeline.contenders import FP32, RESULT, TORCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from compress.pipeline.judge import Splits
     from compress.pipeline.plan import Plan
     from compress.pipeline.trial import Trial
-
-RESULT = "result"
-"""What is published, as a contender."""
 
 
 def model_facts(plan: Plan) -> ModelFacts:

@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
 from compress.core.profile import ModelKind
-from compress.core.report import Accuracy
 from compress.data.items import load_items
 from compress.data.split import split
 from compress.graph.session import open_runner
-from compress.measure.evaluate import choose_metric, evaluate
+from compress.measure.catalogue import choose_metric
+from compress.measure.evaluate import evaluate
+from compress.pipeline.contenders import RESULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from compress.core.artifact import Artifact, Progress
+    from compress.core.report import Accuracy
     from compress.data.items import Items
     from compress.graph.session import Runner
-    from compress.measure.evaluate import Metric
+    from compress.measure.metric import Metric
     from compress.pipeline.contenders import Candidate
     from compress.pipeline.plan import Plan
     from compress.runtime.preprocess import Preprocessor
-
-_BATCH = 16
 
 _MODALITY = {ModelKind.VISION: "image", ModelKind.CONVNET: "image", ModelKind.AUDIO: "audio"}
 
@@ -66,7 +66,9 @@ def prepare_items(plan: Plan, *, note: Callable[[str], None]) -> Splits:
         offline=values.offline,
         limit=values.limit,
     )
-    metric = choose_metric(plan.model.task, labelled=items.labelled, name=values.metric)
+    metric = choose_metric(
+        plan.model.task, labelled=items.labelled, name=values.metric, config=plan.model.config
+    )
     calibration, test = split(items, seed=values.seed)
     named = ", ".join(f"{name} = {column}" for name, column in items.columns.items())
     note(f"data: {items.source} ({named}), {len(calibration)} + {len(test)} items, {metric.name}")
@@ -101,31 +103,25 @@ class Judge:
         runners = {
             one.recipe.name: open_runner(one.artifact.graph, runtime=one.recipe.runtime) for one in candidates
         }
-        return self._judge(runners, self.splits.calibration)
+        return self._judge(runners, self.splits.calibration, "judge the candidates")
 
     def on_test(self, graph: Path, *, runtime: str) -> Accuracy:
         """Accuracy of one graph on the test split."""
-        return self._judge({"result": open_runner(graph, runtime=runtime)}, self.splits.test)["result"]
+        runners = {RESULT: open_runner(graph, runtime=runtime)}
+        return self._judge(runners, self.splits.test, "judge the result")[RESULT]
 
-    def _judge(self, runners: Mapping[str, Runner], items: Items) -> dict[str, Accuracy]:
+    def _judge(self, runners: Mapping[str, Runner], items: Items, title: str) -> dict[str, Accuracy]:
+        if not runners:
+            return {}
         scores = evaluate(
             self.splits.metric,
             open_runner(self.base.graph),
             runners,
+            folder=self.base.folder,
+            task=self.base.task,
             preprocess=self.preprocessor,
             rows=items.rows,
-            batch_size=_BATCH,
             progress=self.progress,
+            title=title,
         )
-        return {name: self._accuracy(score, len(items)) for name, score in scores.items()}
-
-    def _accuracy(self, score: Any, items: int) -> Accuracy:
-        return Accuracy(
-            metric=self.splits.metric.name,
-            kind=self.splits.metric.kind,
-            items=items,
-            baseline=score.reference_value,
-            result=score.value,
-            drop=score.drop,
-            drop_upper_95=score.drop_upper_95,
-        )
+        return {name: score.accuracy() for name, score in scores.items()}

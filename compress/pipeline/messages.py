@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from compress.core.artifact import Artifact, ArtifactKind
 from compress.core.config import Frozen
-from compress.core.errors import BudgetMissed, CompressError, Inconclusive, InternalError
+from compress.core.errors import CompressError, InternalError
 from compress.core.profile import Profile
 from compress.core.recipe import Step
 from compress.graph.session import TensorSpec
@@ -69,15 +69,15 @@ class StepReply(Frozen):
 class Failure(Frozen):
     """A `CompressError`, written down."""
 
-    kind: Literal["CompressError", "InternalError", "BudgetMissed", "Inconclusive"]
+    kind: Literal["CompressError", "InternalError"]
     code: str
     message: str
     hint: str
 
     def error(self) -> CompressError:
         """The error again."""
-        kinds = {kind.__name__: kind for kind in (CompressError, InternalError, BudgetMissed, Inconclusive)}
-        return kinds[self.kind](self.code, self.message, hint=self.hint)
+        kind = InternalError if self.kind == "InternalError" else CompressError
+        return kind(self.code, self.message, hint=self.hint)
 
 
 class Note(Frozen):
@@ -91,5 +91,7 @@ class Note(Frozen):
 
 def failure(error: CompressError) -> Failure:
     """Write an error down."""
-    values: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
-    return Failure(kind=type(error).__name__, **values)
+    kind: Literal["CompressError", "InternalError"] = "CompressError"
+    if isinstance(error, InternalError):
+        kind = "InternalError"
+    return Failure(kind=kind, code=error.code, message=error.message, hint=error.hint)

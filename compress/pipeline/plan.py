@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from compress.core.settings import Layered, Settings
+    from compress.core.units import MaxDrop
 
 _BUDGETS = ("max_drop", "min_speedup", "max_size", "max_latency", "max_memory")
 
@@ -37,6 +38,12 @@ class Plan:
     budgets: Budgets
     settings: Layered
     out: Path
+
+    @property
+    def max_drop(self) -> MaxDrop:
+        """The accuracy budget; there is always one."""
+        assert self.budgets.max_drop is not None
+        return self.budgets.max_drop
 
     @property
     def base(self) -> Recipe:

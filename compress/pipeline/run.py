@@ -18,15 +18,15 @@ from compress.measure.host import describe_host
 from compress.model.safety import checkpoint_bytes
 from compress.pipeline import evidence
 from compress.pipeline.cache import cache_folder, package_versions
-from compress.pipeline.contenders import FP32, TORCH, make_candidates
+from compress.pipeline.contenders import FP32, RESULT, TORCH, make_candidates
 from compress.pipeline.execute import Executor
-from compress.pipeline.gate import exit_code, judge
+from compress.pipeline.gate import Findings, exit_code, judge
 from compress.pipeline.judge import Judge, prepare_items
 from compress.pipeline.manifest import Source, write_manifest
 from compress.pipeline.messages import Spec
 from compress.pipeline.publish import publish
 from compress.pipeline.rows import write_rows
-from compress.pipeline.speed import RESULT, Stopwatch
+from compress.pipeline.speed import Stopwatch
 from compress.pipeline.trial import HEADLINE, run_trial
 from compress.runtime.preprocess import load_preprocessor
 
@@ -89,7 +89,7 @@ def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
         )
         artifact, recipe = _result(plan, trial)
         report, found = _measure(bench, trial, artifact, recipe)
-    code = exit_code(report.gate, plan.budgets.set_by_user)
+    code = exit_code(report.gate, set_by_user=plan.budgets.set_by_user)
     folder = plan.out
     if code in (ExitCode.BUDGET_MISSED, ExitCode.INCONCLUSIVE):
         folder = cache_folder() / "failed" / plan.out.name
@@ -174,7 +174,7 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
     }
     figures, ratios = final.figures(sizes), final.ratios
     speedup = Speedup(vs_torch=ratios[TORCH][HEADLINE], vs_onnxruntime_fp32=ratios[FP32][HEADLINE])
-    gate = judge(plan.budgets, accuracy=accuracy, figures=figures[RESULT], speedup=speedup)
+    gate = judge(plan.budgets, Findings(result=figures[RESULT], speedup=speedup, accuracy=accuracy))
     host = describe_host()
     report = evidence.make_report(
         plan,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from compress.core.report import Figures, Ratio, Samples
 from compress.measure.latency import Timings, interleave, ratio
 from compress.measure.processes import Contender
-from compress.pipeline.contenders import FP32, TORCH
+from compress.pipeline.contenders import FP32, RESULT, TORCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from compress.core.allowance import allowed_drop
 from compress.pipeline.choose import Choice, Limits, Tried, choose
 from compress.pipeline.contenders import FP32, Candidate, working
 
@@ -63,7 +64,7 @@ def run_trial(
         accuracies={name: score.result for name, score in scores.items()},
         drops=drops,
         ratios=ratios,
-        choice=choose(tried, _limits(plan, baseline), headline=HEADLINE),
+        choice=choose(tried, _limits(plan, judge.splits.metric.name, baseline), headline=HEADLINE),
     )
 
 
@@ -74,10 +75,10 @@ def _tried(candidate: Candidate, drops: dict[str, float], ratios: dict[str, dict
     return Tried(name=name, size_bytes=candidate.size_bytes, drop=drops[name], speedup=ratios[name])
 
 
-def _limits(plan: Plan, baseline: float) -> Limits:
+def _limits(plan: Plan, metric: str, baseline: float) -> Limits:
     budgets = plan.budgets
     return Limits(
-        drop=budgets.max_drop.allowance(baseline),
+        drop=allowed_drop(plan.max_drop, metric=metric, baseline=baseline),
         size_bytes=budgets.max_size,
         speedup=budgets.min_speedup,
         smaller_is_enough=budgets.max_size is not None or plan.chosen_by_user,

@@ -1,7 +1,14 @@
 import pytest
 
 from compress.core.errors import CompressError
-from compress.core.units import human_bytes, parse_duration_ms, parse_max_drop, parse_ratio, parse_size
+from compress.core.units import (
+    MaxDrop,
+    human_bytes,
+    parse_duration_ms,
+    parse_max_drop,
+    parse_ratio,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,11 +26,11 @@ def test_what_is_no_size_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "baseline", "allowed"),
-    [("0.5pt", 0.82, 0.005), ("1%", 0.82, 0.0082), ("1.05x", 23.4, 0.05), ("0pt", 0.9, 0.0)],
+    ("text", "amount", "form"),
+    [("0.5pt", 0.5, "points"), ("1%", 0.01, "share"), ("1.05x", 1.05, "ratio"), ("0pt", 0.0, "points")],
 )
-def test_a_drop_is_in_points_a_share_or_a_ratio(text, baseline, allowed):
-    assert parse_max_drop(text).allowance(baseline) == pytest.approx(allowed)
+def test_a_drop_is_in_points_a_share_or_a_ratio(text, amount, form):
+    assert parse_max_drop(text) == MaxDrop(amount, form, text)
 
 
 @pytest.mark.parametrize("text", ["1", "-1%", "0.9x", "one percent", "1 pts", ""])
