@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from compress.cli import options as o
 from compress.cli.console import Console
 from compress.core.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import typer
 
     from compress.core.report import Gate, Report
     from compress.pipeline.gate import Budgets
+
+Value = TypeVar("Value")
 
 _SAVED = {"pass": ExitCode.OK, "fail": ExitCode.BUDGET_MISSED, "inconclusive": ExitCode.INCONCLUSIVE}
 
@@ -42,31 +46,47 @@ def check(
 
     saved, _ = read_report(artifact)
     gate, code = (saved.gate, _SAVED[saved.gate.verdict]) if not flags else _judge(saved, flags)
-    _show(saved.model_copy(update={"gate": gate}), Console(as_json=json, verbosity=-quiet))
+    console = Console(as_json=json, verbosity=-quiet)
+    _show(saved.model_copy(update={"gate": gate}), console)
+    _advise(saved, flags, gate, console)
     return int(code)
+
+
+def _advise(report: Report, flags: dict[str, str], gate: Gate, console: Console) -> None:
+    """Where accuracy is undecided: how many items would decide it."""
+    from compress.core.units import parse_max_drop
+    from compress.pipeline.gate import items_needed
+
+    undecided = any(line.name == "max_drop" and line.verdict == "inconclusive" for line in gate.budgets)
+    if undecided and report.accuracy is not None and "max_drop" in flags:
+        items = items_needed(report.accuracy, parse_max_drop(flags["max_drop"]))
+        if items is not None:
+            console.note(f"about {items:,} items would decide it, if more of them show the same")
 
 
 def _judge(report: Report, flags: dict[str, str]) -> tuple[Gate, ExitCode]:
     from compress.pipeline.gate import exit_code, judge
 
-    budgets = _budgets(flags)
-    gate = judge(budgets, accuracy=report.accuracy, figures=report.result, speedup=report.speedup)
-    return gate, exit_code(gate, budgets.set_by_user)
+    gate = judge(_budgets(flags), report)
+    return gate, exit_code(gate, user_set=frozenset(flags))
 
 
 def _budgets(flags: dict[str, str]) -> Budgets:
     from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, parse_size
     from compress.pipeline.gate import Budgets
 
-    parsers = {
-        "max_drop": ("max_drop", parse_max_drop),
-        "min_speedup": ("min_speedup", parse_ratio),
-        "max_size": ("max_size", parse_size),
-        "max_latency": ("max_latency_ms", parse_duration_ms),
-        "max_memory": ("max_memory", parse_size),
-    }
-    parsed = {parsers[name][0]: parsers[name][1](text) for name, text in flags.items()}
-    return Budgets(**parsed, set_by_user=frozenset(flags))
+    return Budgets(
+        max_drop=_parsed(flags.get("max_drop"), parse_max_drop),
+        min_speedup=_parsed(flags.get("min_speedup"), parse_ratio),
+        max_size=_parsed(flags.get("max_size"), parse_size),
+        max_latency_ms=_parsed(flags.get("max_latency"), parse_duration_ms),
+        max_memory=_parsed(flags.get("max_memory"), parse_size),
+        set_by_user=frozenset(flags),
+    )
+
+
+def _parsed(text: str | None, parse: Callable[[str], Value]) -> Value | None:
+    return None if text is None else parse(text)
 
 
 def _show(report: Report, console: Console) -> None:

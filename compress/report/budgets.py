@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from compress.core.allowance import allowed_drop
 from compress.core.errors import CompressError
 from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, parse_size
 from compress.report import format as fmt
 
 if TYPE_CHECKING:
-    from compress.core.report import BudgetLine, Report
+    from compress.core.report import Accuracy, BudgetLine, Report
+    from compress.core.units import MaxDrop
 
 _NAMES = {
     "max_drop": "accuracy drop",
@@ -62,11 +64,16 @@ def limit_value(line: BudgetLine, report: Report) -> float | None:
     """
     try:
         if key(line) == "max_drop":
-            allowed = parse_max_drop(line.limit)
-            return None if report.accuracy is None else allowed.allowance(report.accuracy.baseline)
+            return _allowed(parse_max_drop(line.limit), report.accuracy)
         return _PARSERS[key(line)](line.limit) if key(line) in _PARSERS else None
     except CompressError:
         return None
+
+
+def _allowed(budget: MaxDrop, accuracy: Accuracy | None) -> float | None:
+    if accuracy is None:
+        return None
+    return allowed_drop(budget, metric=accuracy.metric, baseline=accuracy.baseline)
 
 
 def find(report: Report, name: str) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from compress.core.allowance import RELATIVE
 from compress.core.units import human_bytes
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def interval(ratio: Ratio | None) -> str:
 
 def is_relative(metric: str) -> bool:
     """Whether drops of `metric` are relative increases (perplexity) and not differences."""
-    return "perplexity" in metric.lower()
+    return metric in RELATIVE
 
 
 def drop(value: float | None, metric: str) -> str:
