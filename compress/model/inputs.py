@@ -169,6 +169,6 @@ def _features(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inpu
     del accepted
     config: Any = module.config
     processor = read_json(folder / PREPROCESSOR, code="processor-missing")
-    bins = int(getattr(config, "num_mel_bins", None) or processor.get("feature_size", 80))
+    bins = int(getattr(config, "num_mel_bins", 0) or processor.get("feature_size", 80))
     frames = int(getattr(config, "max_source_positions", 1500)) * 2
     return Inputs(names=("input_features",), axes={"input_features": {0: "batch"}}, item=(bins, frames))

@@ -89,7 +89,7 @@ def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
         )
         artifact, recipe = _result(plan, trial)
         report, found = _measure(bench, trial, artifact, recipe)
-    code = exit_code(report.gate, set_by_user=plan.budgets.set_by_user)
+    code = exit_code(report.gate, user_set=plan.budgets.set_by_user)
     folder = plan.out
     if code in (ExitCode.BUDGET_MISSED, ExitCode.INCONCLUSIVE):
         folder = cache_folder() / "failed" / plan.out.name

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from compress.pipeline.contenders import Candidate
     from compress.runtime.preprocess import Preprocessor
 
-RESULT = "result"
-"""What is published, as a contender in the final comparison."""
-
 Ratios = dict[str, dict[str, dict[str, Ratio]]]
 """By baseline, contender and workload."""
 
