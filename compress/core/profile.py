@@ -54,6 +54,9 @@ class Profile(Frozen):
     execution_provider: str = "CPUExecutionProvider"
     isa: tuple[str, ...] = ()
     """Instruction sets a host must have for figures taken on it to be measured, not estimated."""
+    isa_absent: tuple[str, ...] = ()
+    """Instruction sets the target lacks and a runtime would use: a host that has one runs other kernels,
+    so that figures taken on it are not the target's."""
     architecture: str | None = None
     """`x86_64` or `aarch64`; None: whatever this host is."""
     cores: int | None = None
