@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from compress.core.report import Evidence, Report
     from compress.pipeline.run import Outcome
     from compress.runtime.load import LoadedModel
 
@@ -34,11 +35,16 @@ def run_settings(model: str, flags: Mapping[str, Any], *, progress: Progress) ->
     """`run` with flags that may be None where they were not given."""
     from compress.pipeline.plan import make_plan
     from compress.pipeline.run import execute
-    from compress.report.files import render_all
-
     written = {name: str(value) if name == "out" and value else value for name, value in flags.items()}
     plan = make_plan(model, current(written), note=progress.note)
-    return execute(plan, progress=progress, render=render_all)
+    return execute(plan, progress=progress, render=_documents)
+
+
+def _documents(report: Report, evidence: Evidence, folder: Path) -> Mapping[str, str]:
+    from compress.report.files import render_all
+    from compress.report.sbom import render_sbom
+
+    return {**render_all(report, evidence), "sbom.cdx.json": render_sbom(report, evidence, folder=folder)}
 
 
 def load(artifact: str | Path) -> LoadedModel:

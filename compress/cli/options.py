@@ -22,12 +22,8 @@ ArtifactFolder = Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A fold
 Target = Annotated[
     str | None, typer.Option("--target", "-t", help="A profile's name or file.", show_default="cpu")
 ]
-Task = Annotated[
-    str | None, typer.Option("--task", help="The task, where the configuration does not tell.")
-]
-Data = Annotated[
-    str | None, typer.Option("--data", "-d", help="File, folder or Hub data set to judge on.")
-]
+Task = Annotated[str | None, typer.Option("--task", help="The task, where the configuration does not tell.")]
+Data = Annotated[str | None, typer.Option("--data", "-d", help="File, folder or Hub data set to judge on.")]
 Column = Annotated[
     list[str] | None,
     typer.Option("--column", help="A column's name, as `label=sentiment`. May be given several times."),
@@ -50,10 +46,24 @@ Metric = Annotated[str | None, typer.Option("--metric", help="What accuracy is, 
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="The folder to publish.", show_default="MODEL-TARGET")
 ]
+Seconds = Annotated[
+    float | None, typer.Option(help="Time to spend on each comparison of speed.", show_default="20")
+]
+Seed = Annotated[int | None, typer.Option(help="Of every random choice.", show_default="0")]
+Limit = Annotated[int | None, typer.Option(help="Use at most so many items of the data.")]
 
 PLAN_SETTINGS = (
     "target", "recipe", "task", "data", "column", "max_drop", "min_speedup", "max_size", "max_latency",
     "max_memory", "out", "offline",
 )  # fmt: skip
-RUN_SETTINGS = (*PLAN_SETTINGS, "metric", "overwrite", "allow_fp32", "keep_failed", "limit", "seed", "seconds")
+RUN_SETTINGS = (
+    *PLAN_SETTINGS,
+    "metric",
+    "overwrite",
+    "allow_fp32",
+    "keep_failed",
+    "limit",
+    "seed",
+    "seconds",
+)
 """Flags that are settings too: they may come from the environment or a project file."""

@@ -31,11 +31,9 @@ def run(
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Say where an artifact that missed its budget is.")
     ] = False,
-    limit: Annotated[int | None, typer.Option(help="Use at most so many items of the data.")] = None,
-    seconds: Annotated[
-        float | None, typer.Option(help="Time to spend on each comparison of speed.", show_default="20")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of every random choice.", show_default="0")] = None,
+    limit: o.Limit = None,
+    seconds: o.Seconds = None,
+    seed: o.Seed = None,
     offline: o.Offline = False,
     json: o.Json = False,
     quiet: o.Quiet = False,

@@ -24,14 +24,37 @@ def plan_tables(document: Mapping[str, Any]) -> list[RenderableType]:
     for entry in document["candidates"]:
         steps = " > ".join(next(iter(step)) for step in entry["steps"])
         size = entry["estimated_bytes"]
-        candidates.add_row(
-            entry["name"], entry["runtime"], steps, "?" if size is None else human_bytes(size)
-        )
+        candidates.add_row(entry["name"], entry["runtime"], steps, "?" if size is None else human_bytes(size))
     settings = _table("setting", "value", "from")
     for name, setting in document["settings"].items():
         if setting["value"] not in (None, False, []):
             settings.add_row(name, str(setting["value"]), setting["origin"])
     return [candidates, settings]
+
+
+def bench_tables(document: Mapping[str, Any]) -> list[RenderableType]:
+    """Times of several models, a table for each workload."""
+    return [_bench_table(name, document) for name in document["workloads"]]
+
+
+def _bench_table(workload: str, document: Mapping[str, Any]) -> Table:
+    shape = document["workloads"][workload]
+    title = f"{workload}: batch {shape['batch']} x {shape['length']} tokens, target {document['target']}"
+    table = _table("model", "runtime", "size", "p50", "p95", "items/s", "peak memory", "speedup", title=title)
+    for one in document["results"]:
+        figures = one["workloads"][workload]
+        latency, speed = figures["latency_ms"], figures["speedup"]
+        table.add_row(
+            one["name"],
+            one["runtime"],
+            human_bytes(one["size_bytes"]),
+            f"{latency['p50']:.3g} ms",
+            f"{latency['p95']:.3g} ms",
+            f"{figures['throughput_per_s']:.3g}",
+            human_bytes(one["peak_rss_bytes"]),
+            f"{speed['value']:.2f}x ({speed['low']:.2f}-{speed['high']:.2f})" if speed else "1",
+        )
+    return table
 
 
 def recipe_table(recipes: Mapping[str, Recipe]) -> Table:

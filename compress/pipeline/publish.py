@@ -20,11 +20,12 @@ def publish(
     source: Path,
     target: Path,
     *,
-    documents: Mapping[str, str],
+    documents: Callable[[Path], Mapping[str, str]],
     seal: Callable[[Path], None],
     replace: bool,
 ) -> None:
-    """Copy an artifact and its documents to `target`, let `seal` write the manifest, and rename.
+    """Copy an artifact to `target`, add the `documents` made for it, let `seal` write the manifest over
+    all of it, and rename.
 
     Files are copied, never linked: a user may edit what is published without touching the cache.
 
@@ -37,6 +38,6 @@ def publish(
             if name.as_posix() not in _PRIVATE:
                 (beside / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source / name, beside / name)
-        for file, text in documents.items():
+        for file, text in documents(beside).items():
             (beside / file).write_text(text, encoding="utf8")
         seal(beside)

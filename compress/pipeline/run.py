@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from compress.pipeline.plan import Plan
     from compress.pipeline.trial import Trial
 
-    Render = Callable[[Report, Evidence], Mapping[str, str]]
+    Render = Callable[[Report, Evidence, Path], Mapping[str, str]]
+    """Documents by file name, of a report and the folder with the artifact's files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +225,7 @@ def _publish(
     publish(
         artifact.folder,
         folder,
-        documents=render(report, found),
+        documents=lambda beside: render(report, found, beside),
         seal=seal,
         replace=replace or plan.settings.values.overwrite,
     )

@@ -1,0 +1,137 @@
+"""Time and judge what exists already: checkpoints and artifacts, side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from compress.core.artifact import GRAPH_NAME
+from compress.core.errors import CompressError
+from compress.data.items import load_items
+from compress.graph.session import open_runner
+from compress.measure.catalogue import choose_metric
+from compress.measure.evaluate import evaluate
+from compress.measure.latency import interleave, ratio
+from compress.model.safety import read_json
+from compress.pipeline.judge import columns_of
+from compress.pipeline.speed import threads_of
+from compress.runtime.preprocess import load_preprocessor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from compress.core.artifact import Progress
+    from compress.core.profile import Profile
+    from compress.core.report import Accuracy
+    from compress.core.settings import Settings
+    from compress.measure.latency import Timings
+    from compress.pipeline.subjects import Subject
+
+
+def bench(
+    subjects: Sequence[Subject], profile: Profile, *, seconds: float, seed: int, progress: Progress
+) -> dict[str, Any]:
+    """Time subjects in turn at the profile's workloads; ratios are against the first.
+
+    Raises:
+        CompressError: one cannot be loaded or run, or they are for different tasks.
+    """
+    first = subjects[0]
+    _refuse_mixed(subjects)
+    preprocessor = load_preprocessor(first.folder, task=first.task, inputs=first.specs())
+    feeds = {
+        name: preprocessor.synthetic(batch=workload.batch, length=workload.length)
+        for name, workload in profile.workloads.items()
+    }
+    threads = threads_of(profile)
+    contenders = [one.contender(threads=threads, provider=profile.execution_provider) for one in subjects]
+    timings = interleave(contenders, feeds, progress=progress, budget_s=seconds, seed=seed)
+    return {
+        "target": profile.name,
+        "workloads": {name: workload.model_dump() for name, workload in profile.workloads.items()},
+        "results": [_result(one, first, timings, profile) for one in subjects],
+        "noise": timings.noise,
+    }
+
+
+def _refuse_mixed(subjects: Sequence[Subject]) -> None:
+    names = [one.name for one in subjects]
+    tasks = sorted({one.task for one in subjects})
+    if len(tasks) > 1:
+        message = f"these are for different tasks: {', '.join(tasks)}"
+        raise CompressError("task-mixed", message, hint="time models of one task together")
+    if len(set(names)) < len(names):
+        raise CompressError("subject-twice", "the same model is named twice", hint="name it once")
+
+
+def _result(one: Subject, first: Subject, timings: Timings, profile: Profile) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "runtime": one.runtime,
+        "size_bytes": one.size_bytes,
+        "load_s": timings.load_s[one.name],
+        "peak_rss_bytes": timings.peak_rss_bytes[one.name],
+        "workloads": {
+            name: {
+                "latency_ms": timings.latency_ms(one.name, name).model_dump(),
+                "throughput_per_s": timings.throughput(one.name, name, batch=workload.batch),
+                "speedup": None
+                if one is first
+                else ratio(timings, baseline=first.name, contender=one.name, workload=name).model_dump(),
+            }
+            for name, workload in profile.workloads.items()
+        },
+    }
+
+
+def evaluate_again(
+    subject: Subject, settings: Settings, *, against: Subject | None, progress: Progress
+) -> Accuracy:
+    """Judge an artifact on data, by itself or against another artifact (its original, say).
+
+    Raises:
+        CompressError: the data has no answers and nothing is given to compare with, or does not fit.
+    """
+    for one in (subject, against):
+        if one is not None and one.runtime == "torch":
+            hint = "run `compress run` first; `--recipe fp32 --allow-fp32` publishes the original as ONNX"
+            raise CompressError("artifact-missing", f"'{one.name}' is no artifact", hint=hint)
+    runner = open_runner(subject.folder / GRAPH_NAME, runtime=subject.runtime)
+    preprocessor = load_preprocessor(subject.folder, task=subject.task, inputs=runner.inputs)
+    items = load_items(
+        settings.data,
+        task=subject.task,
+        modality=preprocessor.modality,
+        columns=columns_of(settings.column),
+        labels=_labels(subject),
+        offline=settings.offline,
+        limit=settings.limit,
+    )
+    metric = choose_metric(
+        subject.task, labelled=items.labelled, name=settings.metric, config=_config(subject)
+    )
+    if metric.kind == "fidelity" and against is None:
+        message = "without answers in the data, accuracy is fidelity to another artifact"
+        raise CompressError("reference-missing", message, hint="pass --against ARTIFACT, or labelled --data")
+    reference = runner
+    if against is not None:
+        reference = open_runner(against.folder / GRAPH_NAME, runtime=against.runtime)
+    scores = evaluate(
+        metric,
+        reference,
+        {subject.name: runner},
+        folder=subject.folder,
+        task=subject.task,
+        preprocess=preprocessor,
+        rows=items.rows,
+        progress=progress,
+        title="judge",
+    )
+    return scores[subject.name].accuracy()
+
+
+def _config(subject: Subject) -> dict[str, Any]:
+    return read_json(subject.folder / "config.json", code="config-missing")
+
+
+def _labels(subject: Subject) -> dict[str, int] | None:
+    return _config(subject).get("label2id")

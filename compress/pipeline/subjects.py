@@ -1,0 +1,75 @@
+"""What `bench` and `eval` are pointed at: published artifacts and checkpoints, any mix of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compress.core.artifact import GRAPH_NAME
+from compress.core.paths import MANIFEST
+from compress.graph.io import graph_bytes
+from compress.graph.session import TensorSpec, open_runner
+from compress.measure.processes import Contender
+from compress.model.inputs import inputs_of
+from compress.model.load import empty_module
+from compress.model.resolve import resolve
+from compress.model.safety import checkpoint_bytes
+from compress.pipeline.cache import cache_folder
+from compress.pipeline.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """Something that can be run. `runtime` is `torch` for checkpoints."""
+
+    name: str
+    folder: Path
+    task: str
+    runtime: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the weights."""
+        if self.runtime == "torch":
+            return checkpoint_bytes(self.folder)
+        return graph_bytes(self.folder / GRAPH_NAME)
+
+    def specs(self) -> Sequence[TensorSpec]:
+        """Its inputs."""
+        if self.runtime != "torch":
+            return open_runner(self.folder / GRAPH_NAME, runtime=self.runtime).inputs
+        inputs = inputs_of(empty_module(self.folder, self.task), self.folder)
+        return [TensorSpec(name, "int64", (None, None)) for name in inputs.names]
+
+    def contender(self, *, threads: int, provider: str) -> Contender:
+        """It as a contender."""
+        if self.runtime == "torch":
+            return Contender(
+                name=self.name, model=self.folder, runtime="torch", task=self.task, threads=threads
+            )
+        return Contender(
+            name=self.name,
+            model=self.folder / GRAPH_NAME,
+            runtime="openvino" if self.runtime == "openvino" else "onnxruntime",
+            task=self.task,
+            threads=threads,
+            provider=provider,
+        )
+
+
+def find_subject(ref: str, *, task: str | None, offline: bool, note: Callable[[str], None]) -> Subject:
+    """An artifact by its folder, or a model as `run` takes it.
+
+    Raises:
+        CompressError: there is none, or it was changed since it was published.
+    """
+    folder = Path(ref)
+    if (folder / MANIFEST).is_file():
+        manifest = read_manifest(folder)
+        return Subject(name=ref, folder=folder, task=manifest.task, runtime=manifest.runtime)
+    model = resolve(ref, task=task, offline=offline, cache=cache_folder(), note=note)
+    return Subject(name=ref, folder=model.folder, task=model.task, runtime="torch")
