@@ -150,8 +150,9 @@ def _image_size(processor: dict[str, Any], config: Any) -> tuple[int, int]:
             return int(size["height"]), int(size["width"])
         if isinstance(size, dict) and "shortest_edge" in size:
             return int(size["shortest_edge"]), int(size["shortest_edge"])
-    size = getattr(config, "image_size", 224)
-    return (int(size[0]), int(size[1])) if isinstance(size, list | tuple) else (int(size), int(size))
+    written: Any = getattr(config, "image_size", 224)
+    height, width = written if isinstance(written, list | tuple) else (written, written)
+    return int(height), int(width)
 
 
 def _sound(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:

@@ -11,6 +11,7 @@ from compress.core.paths import refuse_existing
 from compress.core.profile import Profile, load_profile, load_recipe
 from compress.core.recipe import Recipe
 from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, parse_size
+from compress.measure.host import Host, detect_host, differences, on_host
 from compress.model.resolve import Model, resolve
 from compress.pipeline.cache import cache_folder
 from compress.pipeline.gate import Budgets
@@ -38,6 +39,9 @@ class Plan:
     budgets: Budgets
     settings: Layered
     out: Path
+    host: Host
+    differences: tuple[str, ...]
+    """Why figures taken here are not the target's: then its speeds are estimated."""
 
     @property
     def max_drop(self) -> MaxDrop:
@@ -58,7 +62,8 @@ def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Pl
         CompressError: the model, a setting, a recipe or the output folder is not usable.
     """
     values = settings.values
-    profile = load_profile(values.target)
+    host = detect_host()
+    profile = on_host(load_profile(values.target), host)
     budgets = _budgets(settings, profile)
     out = Path(values.out or default_output(ref, profile.name))
     refuse_existing(out, replace=values.overwrite)
@@ -76,6 +81,8 @@ def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Pl
         budgets=budgets,
         settings=settings,
         out=out,
+        host=host,
+        differences=tuple(differences(profile, host)),
     )
 
 
@@ -117,6 +124,8 @@ def describe(plan: Plan) -> dict[str, object]:
             "digest": plan.model.digest,
         },
         "target": plan.profile.name,
+        "measured": not plan.differences,
+        "differences": list(plan.differences),
         "out": str(plan.out),
         "settings": {
             name: {"value": value, "origin": plan.settings.origins[name]}

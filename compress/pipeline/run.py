@@ -14,7 +14,6 @@ from compress.core.paths import unwritable
 from compress.core.report import Speedup
 from compress.graph.io import graph_bytes
 from compress.graph.session import open_runner
-from compress.measure.host import describe_host
 from compress.model.safety import checkpoint_bytes
 from compress.pipeline import evidence
 from compress.pipeline.cache import cache_folder, package_versions
@@ -176,7 +175,6 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
     figures, ratios = final.figures(sizes), final.ratios
     speedup = Speedup(vs_torch=ratios[TORCH][HEADLINE], vs_onnxruntime_fp32=ratios[FP32][HEADLINE])
     gate = judge(plan.budgets, Findings(result=figures[RESULT], speedup=speedup, accuracy=accuracy))
-    host = describe_host()
     report = evidence.make_report(
         plan,
         figures=figures,
@@ -184,14 +182,14 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
         accuracy=accuracy,
         gate=gate,
         steps=evidence.step_lines(trial),
-        host=str(host["cpu"]),
-        measured=True,
+        host=plan.host.describe(),
+        measured=not plan.differences,
     )
     return report, evidence.make_evidence(
         splits=bench.splits,
         trial=trial,
         result=artifact.graph,
-        host=host,
+        host=plan.host.facts(),
         samples=final.samples(),
         ratios=ratios,
         noise=final.timings.noise,
