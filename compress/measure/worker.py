@@ -18,6 +18,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -48,6 +49,9 @@ def serve(load: Callable[[], Prepare]) -> None:
         _serve(prepare, answers)
     except CompressError as error:
         sys.exit(str(error))
+    except Exception as error:  # the runtime's, whose messages may have many lines: the last is told
+        traceback.print_exc()
+        sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def _serve(prepare: Prepare, answers: TextIO) -> None:
