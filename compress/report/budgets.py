@@ -49,13 +49,13 @@ def value(number: float, line: BudgetLine, report: Report) -> str:
 
 def limit(line: BudgetLine, report: Report) -> str:
     """The limit as it was set, with its direction, and in units of the metric where it is a share:
-    `≤ 1% (0.82 pt)`.
+    `≤ 1% = 0.82 pt`.
     """
     text = f"{fmt.AT_LEAST if key(line).startswith('min') else fmt.AT_MOST} {fmt.clean(line.limit)}"
     number = limit_value(line, report)
     if key(line) != "max_drop" or number is None or line.limit.endswith("pt"):
         return text
-    return f"{text} ({value(number, line, report)})"
+    return f"{text} = {value(number, line, report)}"
 
 
 def limit_value(line: BudgetLine, report: Report) -> float | None:

@@ -12,7 +12,7 @@ from compress.report import plot
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from compress.report.plot import Drawing, Scale
+    from compress.report.plot import Drawing, LogScale, Scale
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class _Layout:
             return plot.text(0, centre - self.pitch / 2 - 2, _fitting(label, self.width), "label")
         return plot.text(self.left - 14, centre + 4, _fitting(label, 230.0), "label", "end")
 
-    def finish(self, x: Scale, title: str, parts: Sequence[Markup]) -> Drawing:
+    def finish(self, x: Scale | LogScale, title: str, parts: Sequence[Markup]) -> Drawing:
         """Add the axis below (under the marks) and close the drawing."""
         axis = plot.axis_below(x, top=self.top, bottom=self.bottom, title=title)
         return plot.Drawing(self.width, self.bottom + 42.0, (axis, *parts))
@@ -115,11 +115,14 @@ def _bar(row: Row, layout: _Layout, index: int, x: Scale) -> Markup:
     return layout.label(index) + bar + whisker + plot.text(text_at, centre + 4, row.text, "value")
 
 
-def intervals(rows: Sequence[Row], *, title: str, width: float, limits: Sequence[Limit]) -> Drawing:
-    """Points with error bars; the limits are always in view."""
+def intervals(
+    rows: Sequence[Row], *, title: str, width: float, limits: Sequence[Limit], log: bool = False
+) -> Drawing:
+    """Points with error bars; the limits are always in view. Ratios are best seen on a `log` scale."""
     layout = _layout(rows, width, pitch=38.0, room=12.0, limits=limits)
     known = [end for row in rows for end in (row.value, row.low, row.high) if end is not None]
-    x = _padded([*known, *(limit.value for limit in limits)], layout)
+    ends = [*known, *(limit.value for limit in limits)]
+    x = plot.log_scale(ends, layout.left, layout.right) if log else _padded(ends, layout)
     parts = [_point(row, layout, index, x) for index, row in enumerate(rows)]
     return layout.finish(x, title, [*_limits(limits, layout, x), *parts])
 
@@ -131,7 +134,7 @@ def _padded(values: Sequence[float], layout: _Layout) -> Scale:
     return plot.scale(ends, layout.left, layout.right, zero=False, count=_count(layout))
 
 
-def _point(row: Row, layout: _Layout, index: int, x: Scale) -> Markup:
+def _point(row: Row, layout: _Layout, index: int, x: Scale | LogScale) -> Markup:
     centre, at = layout.centre(index) + 6, x(row.value)
     dot = plot.element("circle", cx=at, cy=centre, r=5, class_=row.style)
     half = plot.text_width(row.text) / 2
@@ -140,7 +143,7 @@ def _point(row: Row, layout: _Layout, index: int, x: Scale) -> Markup:
     return layout.label(index) + _whisker(row, centre, x, f"whisker {row.style}") + dot + value
 
 
-def _whisker(row: Row, centre: float, x: Scale, style: str) -> Markup:
+def _whisker(row: Row, centre: float, x: Scale | LogScale, style: str) -> Markup:
     if row.low is None and row.high is None:
         return Markup("")
     low, high = (x(row.value if end is None else end) for end in (row.low, row.high))
@@ -148,7 +151,7 @@ def _whisker(row: Row, centre: float, x: Scale, style: str) -> Markup:
     return plot.line(low, centre, high, centre, style) + caps[0] + caps[1]
 
 
-def _limits(limits: Sequence[Limit], layout: _Layout, x: Scale) -> list[Markup]:
+def _limits(limits: Sequence[Limit], layout: _Layout, x: Scale | LogScale) -> list[Markup]:
     """Lines from low to high; labels stand away from each other, and away from the plot's edges."""
     ordered = sorted(limits, key=lambda limit: limit.value)
     parts = []
@@ -189,18 +192,20 @@ def _segment(name: str, style: str, start: float, stop: float, centre: float) ->
     return box + plot.text((start + stop - gap) / 2, centre + 4, name, f"inside {style}", "middle")
 
 
-def strips(rows: Sequence[Row], *, title: str, width: float) -> Drawing:
+def strips(rows: Sequence[Row], *, title: str, width: float, log: bool = False) -> Drawing:
     """Every sample as a dot. A row reads from top (first taken) to bottom (last taken), so that
     drift and second modes are seen; the line is the median, the bracket the 5th to 95th percentile.
     """
     layout = _Layout(width, tuple(row.label for row in rows), 64.0, 14.0)
     ends = [value for row in rows for value in row.samples]
-    x = plot.scale(ends, layout.left, layout.right, count=_count(layout))
+    x: Scale | LogScale = plot.scale(ends, layout.left, layout.right, count=_count(layout))
+    if log:
+        x = plot.log_scale(ends, layout.left, layout.right)
     parts = [_strip(row, layout, index, x) for index, row in enumerate(rows)]
     return layout.finish(x, title, parts)
 
 
-def _strip(row: Row, layout: _Layout, index: int, x: Scale) -> Markup:
+def _strip(row: Row, layout: _Layout, index: int, x: Scale | LogScale) -> Markup:
     centre, height = layout.centre(index), 44.0
     step = height / max(len(row.samples) - 1, 1)
     dots = "".join(

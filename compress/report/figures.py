@@ -26,6 +26,9 @@ MOST_DOTS = 400
 """Samples that one row of a plot shows, evenly spaced, so that a long measurement stays a small page."""
 
 
+_FAR = 6.0
+
+
 @dataclass(frozen=True)
 class Legend:
     """One entry of a legend: its colour's class and its name."""
@@ -87,14 +90,16 @@ def speedup_figure(report: Report, evidence: Evidence) -> Figure | None:
         tables.estimated("Gain in latency and throughput", report),
         "Points are ratios of median times taken in turn; bars are 95% intervals. Right of the dashed "
         "line the artifact is faster.",
-        partial(_intervals, rows=rows, title="times as fast", limits=limits),
+        partial(_intervals, rows=rows, title="times as fast, log scale", limits=limits, log=True),
         table=tables.speedups(report, evidence),
         half=False,
     )
 
 
-def _intervals(width: float, *, rows: list[Row], title: str, limits: list[Limit]) -> Drawing:
-    return intervals(rows, title=title, width=width, limits=limits)
+def _intervals(
+    width: float, *, rows: list[Row], title: str, limits: list[Limit], log: bool = False
+) -> Drawing:
+    return intervals(rows, title=title, width=width, limits=limits, log=log)
 
 
 def measured_figures(report: Report) -> list[Figure]:
@@ -231,7 +236,11 @@ def _sample_row(one: Samples) -> Row:
 
 
 def _strips(width: float, *, rows: list[Row]) -> Drawing:
-    return strips(rows, title="milliseconds a call", width=width)
+    """On a log scale where a slow contender would press the others into a line."""
+    medians = [row.value for row in rows if row.value > 0]
+    log = bool(medians) and max(medians) > _FAR * min(medians)
+    title = "milliseconds a call, log scale" if log else "milliseconds a call"
+    return strips(rows, title=title, width=width, log=log)
 
 
 def _sample_table(samples: list[Samples]) -> Table:

@@ -12,7 +12,7 @@ from compress.report import format as fmt
 from compress.report.headline import headline, size_ratio
 
 if TYPE_CHECKING:
-    from compress.core.report import Evidence, Report
+    from compress.core.report import Evidence, Ratio, Report
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def _context(report: Report, evidence: Evidence) -> dict[str, object]:
         "report": report,
         "evidence": evidence,
         "headline": headline(report),
-        "tiles": tiles(report),
+        "tiles": tiles(report, evidence),
         "parameters": f"{report.model.parameters:,}",
         "budgets": tables.budgets(report),
         "speed": figures.speedup_figure(report, evidence),
@@ -77,9 +77,9 @@ def _facts(report: Report, evidence: Evidence) -> list[tuple[str, list[tuple[str
     return [(title, fmt.facts(values)) for title, values in groups if values]
 
 
-def tiles(report: Report) -> list[Tile]:
+def tiles(report: Report, evidence: Evidence) -> list[Tile]:
     """Size, latency, throughput (of tokens for a decoder) and accuracy: before, after and the change."""
-    found = [_size_tile(report), _latency_tile(report), _speed_tile(report), _accuracy_tile(report)]
+    found = [_size_tile(report), _latency_tile(report, evidence), _speed_tile(report), _accuracy_tile(report)]
     return [tile for tile in found if tile is not None]
 
 
@@ -97,13 +97,23 @@ def _size_tile(report: Report) -> Tile:
     return Tile("Size", fmt.size(report.result.size_bytes), fmt.size(before), change)
 
 
-def _latency_tile(report: Report) -> Tile | None:
+def _latency_tile(report: Report, evidence: Evidence) -> Tile | None:
     if report.result.latency_ms is None:
         return None
     now, before = report.result.latency_ms.p50, _baseline(report, "latency_ms.p50")
-    change = f"{fmt.factor(before / now)} as fast" if before and now else ""
+    found = {
+        baseline: r for workload, baseline, r in tables.ratios(report, evidence) if workload == "latency"
+    }
+    ratio = found.get("onnxruntime_fp32") or found.get("torch")
     label = tables.estimated("Latency, batch 1", report)
-    return Tile(label, fmt.milliseconds(now), fmt.milliseconds(before), change, "medians")
+    return Tile(label, fmt.milliseconds(now), fmt.milliseconds(before), *_gain(ratio))
+
+
+def _gain(ratio: Ratio | None) -> tuple[str, str]:
+    """The change and its interval, empty where nothing was compared."""
+    if ratio is None:
+        return "", ""
+    return f"{fmt.factor(ratio.value)} as fast", f"95%: {fmt.factor(ratio.low)} to {fmt.factor(ratio.high)}"
 
 
 def _speed_tile(report: Report) -> Tile | None:
@@ -115,10 +125,8 @@ def _speed_tile(report: Report) -> Tile | None:
     if now is None:
         return None
     ratio = report.speedup.vs_onnxruntime_fp32 or report.speedup.vs_torch
-    change = f"{fmt.factor(ratio.value)} as fast" if ratio else ""
-    bound = f"95%: {fmt.factor(ratio.low)} to {fmt.factor(ratio.high)}" if ratio else ""
     label = tables.estimated(name, report)
-    return Tile(label, fmt.rate(now, unit), fmt.rate(_baseline(report, key), unit), change, bound)
+    return Tile(label, fmt.rate(now, unit), fmt.rate(_baseline(report, key), unit), *_gain(ratio))
 
 
 def _accuracy_tile(report: Report) -> Tile | None:

@@ -97,7 +97,52 @@ def scale(values: Iterable[float], start: float, stop: float, *, zero: bool = Tr
     return Scale(first * step, last * step, start, stop, step)
 
 
-def axis_below(x: Scale, *, top: float, bottom: float, title: str) -> Markup:
+@dataclass(frozen=True)
+class LogScale:
+    """Maps positive values in [low, high] to pixels by their logarithm: equal ratios, equal lengths."""
+
+    low: float
+    high: float
+    start: float
+    stop: float
+
+    def __call__(self, value: float) -> float:
+        """The pixel of a value."""
+        share = math.log(value / self.low) / math.log(self.high / self.low)
+        return self.start + share * (self.stop - self.start)
+
+    @property
+    def ticks(self) -> list[float]:
+        """Round values inside: 1, 2, 5 times powers of ten, and even steps where the range is short."""
+        if self.high < 3 * self.low:
+            even = scale([self.low, self.high], 0.0, 1.0, zero=False).ticks
+            return [value for value in even if self.low <= value <= self.high]
+        first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
+        decades = [10.0**power for power in range(first, last + 1)]
+        inside: list[float] = []
+        for digits in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)):
+            found = [digit * ten for ten in decades for digit in digits]
+            inside = [value for value in found if self.low <= value <= self.high]
+            if len(inside) >= _FEWEST:
+                break
+        return inside
+
+    def label(self, value: float) -> str:
+        """A tick's label without needless zeros."""
+        return f"{value:,.6g}"
+
+
+_FEWEST = 4
+
+
+def log_scale(values: Iterable[float], start: float, stop: float) -> LogScale:
+    """A scale around positive `values`, with a little air on both sides."""
+    known = [value for value in values if math.isfinite(value) and value > 0] or [1.0]
+    air = max(1.05, (max(known) / min(known)) ** 0.06)
+    return LogScale(min(known) / air, max(known) * air, start, stop)
+
+
+def axis_below(x: Scale | LogScale, *, top: float, bottom: float, title: str) -> Markup:
     """Vertical grid lines, tick labels under them, and the axis title at the right end."""
     parts = []
     for tick in x.ticks:

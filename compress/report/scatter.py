@@ -50,6 +50,7 @@ def scatter(dots: Sequence[Dot], axes: Axes, *, width: float, height: float = 32
         _over_budget(axes, x, y),
         plot.axis_left(y, left=_LEFT, right=width - 8, title=axes.y),
         plot.axis_below(x, top=y.stop, bottom=y.start, title=axes.x),
+        _edge(axes, x, y),
         _reference(axes, x, y),
         *(_dot(dot, x, y) for dot in sorted(dots, key=lambda dot: dot.kept)),
     ]
@@ -74,9 +75,15 @@ def _over_budget(axes: Axes, x: Scale, y: Scale) -> Markup:
     if axes.limit is None:
         return Markup("")
     at = x(axes.limit)
-    area = plot.element("rect", x=at, y=y.stop, width=x.stop - at, height=y.start - y.stop, class_="over")
-    edge = plot.line(at, y.stop, at, y.start, "limit")
-    return area + edge + plot.text(x.stop, y.stop - 6, axes.limit_label, "limit-label", "end")
+    label = plot.text(x.stop, y.stop - 6, axes.limit_label, "limit-label", "end")
+    width, height = x.stop - at, y.start - y.stop
+    return label + plot.element("rect", x=at, y=y.stop, width=width, height=height, class_="over")
+
+
+def _edge(axes: Axes, x: Scale, y: Scale) -> Markup:
+    if axes.limit is None:
+        return Markup("")
+    return plot.line(x(axes.limit), y.stop, x(axes.limit), y.start, "limit")
 
 
 def _reference(axes: Axes, x: Scale, y: Scale) -> Markup:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from compress.report.charts import Limit, Row, Stack, bars, intervals, stacked, strips
 from compress.report.figures import percentile
-from compress.report.plot import NARROW, WIDE, nice_step, scale, svg
+from compress.report.plot import NARROW, WIDE, log_scale, nice_step, scale, svg
 from compress.report.scatter import Axes, Dot, scatter
 
 finite = st.floats(-1e9, 1e9, allow_nan=False).filter(lambda x: x == 0 or abs(x) > 1e-6)
@@ -71,6 +71,23 @@ def test_error_bars_reach_to_the_ends_of_the_interval(value, below, above, limit
     assert dots == [pytest.approx(value, abs=pixel)]
     (line,) = [line for line in root.iter("line") if line.get("class") == "limit"]
     assert value_at(line.get("x1")) == pytest.approx(limit, abs=pixel)
+
+
+@given(st.lists(st.floats(1e-4, 1e5), min_size=1, max_size=6))
+def test_a_log_scale_covers_its_values_and_has_ticks_inside(values):
+    found = log_scale(values, 0.0, 100.0)
+    assert all(0 <= found(value) <= 100 for value in values)
+    assert 2 <= len(found.ticks) <= 12
+    assert all(-1e-6 <= found(tick) <= 100 + 1e-6 for tick in found.ticks)
+    assert found(10.0) - found(1.0) == pytest.approx(found(100.0) - found(10.0))
+
+
+def test_ratios_are_placed_by_their_logarithm():
+    rows = [Row("a", "c", 2.0, "t", 1.0, 4.0), Row("b", "c", 20.0, "t", 10.0, 40.0)]
+    root = tree(intervals(rows, title="x", width=WIDE, limits=[Limit(1.0, "no gain", "zero")], log=True))
+    first, second = (float(circle.get("cx")) for circle in root.iter("circle"))
+    ticks = {t.text: float(t.get("x")) for t in root.iter("text") if t.get("class") == "tick"}
+    assert second - first == pytest.approx(ticks["10"] - ticks["1"], abs=0.3)
 
 
 def test_segments_follow_each_other():

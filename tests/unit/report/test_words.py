@@ -66,7 +66,7 @@ def test_limits_as_numbers(name, limit, value):
 
 
 def test_a_share_is_told_in_points_too():
-    assert budgets.limit(line("max_drop", "1%"), example.report()) == f"{fmt.AT_MOST} 1% (0.82 pt)"
+    assert budgets.limit(line("max_drop", "1%"), example.report()) == f"{fmt.AT_MOST} 1% = 0.82 pt"
 
 
 def test_the_headline_tells_the_gains_of_what_passed():
