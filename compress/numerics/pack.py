@@ -97,9 +97,8 @@ def _pack(codes: np.ndarray, bits: int) -> np.ndarray:
     """uint8 codes, 8/bits of them to a byte along the last axis, the first in the lowest bits."""
     if bits == 8:
         return codes
-    odd = codes.shape[-1] % 2
-    if odd:
-        codes = np.pad(codes, [(0, 0)] * (codes.ndim - 1) + [(0, 1)])
+    if codes.shape[-1] % 2:  # an odd number of zero points: the spare half is 8, as in ONNX Runtime's
+        codes = np.pad(codes, [(0, 0)] * (codes.ndim - 1) + [(0, 1)], constant_values=8)
     packed: np.ndarray = codes[..., 0::2] | (codes[..., 1::2] << 4)
     return packed
 
