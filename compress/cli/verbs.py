@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from compress.cli import bench, cache, check, eval, plan, recipes, report, run, verify
+from compress.cli import bench, cache, check, eval, inspect, plan, recipes, report, run, verify
 
 if TYPE_CHECKING:
     import typer
@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add every verb to the application."""
-    for verb in (run, plan, bench, eval, report, check, verify, recipes, cache):
+    for verb in (run, plan, inspect, bench, eval, report, check, verify, recipes, cache):
         verb.register(app)

@@ -17,14 +17,14 @@ from pydantic import Field, ValidationError
 
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
-from compress.core.paths import file_digest
+from compress.core.paths import MANIFEST, file_digest
 from compress.core.recipe import Recipe, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-NAME = "compress.json"
+NAME = MANIFEST
 
 _SHA256 = r"^[0-9a-f]{64}$"
 
