@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -76,10 +77,12 @@ def _tried(candidate: Candidate, drops: dict[str, float], ratios: dict[str, dict
 
 
 def _limits(plan: Plan, metric: str, baseline: float) -> Limits:
+    if plan.chosen_by_user:
+        return Limits(drop=math.inf, smaller_is_enough=True)  # there is no choice: the gate decides
     budgets = plan.budgets
     return Limits(
         drop=allowed_drop(plan.max_drop, metric=metric, baseline=baseline),
         size_bytes=budgets.max_size,
         speedup=budgets.min_speedup,
-        smaller_is_enough=budgets.max_size is not None or plan.chosen_by_user,
+        smaller_is_enough=budgets.max_size is not None,
     )

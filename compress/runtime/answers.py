@@ -11,6 +11,7 @@ from compress.runtime.classify import label_names
 from compress.runtime.ctc import load_ctc
 from compress.runtime.embed import frame_mask
 from compress.runtime.mask import fill_masks
+from compress.runtime.next_token import next_tokens
 from compress.runtime.outputs import logits_of
 from compress.runtime.qa import best_answer, start_end
 from compress.runtime.text import TextPreprocessor
@@ -66,6 +67,12 @@ def fills(engine: Engine, rows: Sequence[Row], batch_size: int) -> list[list[lis
         fill_masks(values, encoding, tokenizer=text.tokenizer, mask_id=text.mask_id())
         for _, encoding, values in _encoded(engine, rows, batch_size)
     ]
+
+
+def continuations(engine: Engine, rows: Sequence[Row], batch_size: int) -> list[list[dict[str, Any]]]:
+    """Of each text the five likeliest next tokens."""
+    tokenizer = _text(engine).tokenizer
+    return [next_tokens(values, tokenizer) for _, _, values in _encoded(engine, rows, batch_size)]
 
 
 def replies(engine: Engine, rows: Sequence[Row], batch_size: int) -> list[dict[str, Any]]:

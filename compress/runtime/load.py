@@ -110,6 +110,7 @@ class LoadedModel:
         Feature extraction: embeddings. Classification: logits (N, classes). Token classification: the
         spans of a text, or the tags of a list of words. Question answering, of (question, context):
         `{"answer", "score", "start", "end"}`. Fill-mask: for each mask the five likeliest tokens.
+        Text generation, of graphs without a KV cache: the five likeliest next tokens.
         Speech recognition: the transcript.
 
         Raises:
@@ -121,6 +122,7 @@ class LoadedModel:
             "token-classification": answers.spans,
             "question-answering": answers.replies,
             "fill-mask": answers.fills,
+            "text-generation": answers.continuations,
             "automatic-speech-recognition": answers.transcripts,
         }
         self._expect("predict", tuple(kinds))
