@@ -98,6 +98,9 @@ class Context:
 class Pass(Protocol):
     """What every module under `compress.passes` offers. The module's place is its step's name:
     `compress/passes/quantize/dynamic.py` is `quantize.dynamic`.
+
+    A pass that stores weights in fewer bits may also offer `stored_bits(config)`: bits an element by
+    group (`embedding`, `matrix`, `rest`), from which `plan` predicts sizes.
     """
 
     Config: type[Frozen]

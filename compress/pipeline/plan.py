@@ -15,6 +15,7 @@ from compress.measure.host import Host, detect_host, differences, on_host
 from compress.model.resolve import Model, resolve
 from compress.pipeline.cache import cache_folder
 from compress.pipeline.gate import Budgets
+from compress.pipeline.predict import predicted_bytes
 from compress.pipeline.steps import EXPORT, check_chain, with_export
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ def describe(plan: Plan) -> dict[str, object]:
                 "name": recipe.name,
                 "runtime": recipe.runtime,
                 "steps": [{step.name: step.config} for step in recipe.steps],
+                "estimated_bytes": predicted_bytes(recipe, plan.model.tensors),
                 "why": recipe.why,
             }
             for recipe in plan.recipes

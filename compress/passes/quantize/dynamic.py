@@ -62,6 +62,12 @@ class Config(Frozen):
     """Smaller matrices stay as they are: a head with two labels gains no time and would lose accuracy."""
 
 
+def stored_bits(config: Config) -> dict[str, float]:
+    """Bits an element by group of weights, for `plan`."""
+    del config
+    return {"matrix": 8}
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Quantize the products of `artifact`'s graph.
 

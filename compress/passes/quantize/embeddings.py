@@ -61,6 +61,12 @@ class Config(Frozen):
         return value
 
 
+def stored_bits(config: Config) -> dict[str, float]:
+    """Bits an element by group of weights, for `plan`: a row of 8 bits shares one scale."""
+    scale = (16 if config.half_scales else 32) / config.block_size
+    return {"embedding": 8 if config.bits == 8 else config.bits + scale}
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Quantize the tables of `artifact`'s graph, and the output layer that shares one.
 

@@ -68,6 +68,11 @@ class Config(Frozen):
         return value
 
 
+def stored_bits(config: Config) -> dict[str, float]:
+    """Bits an element by group of weights, for `plan`: the code and its share of a scale."""
+    return {"matrix": config.bits + (16 if config.half_scales else 32) / config.block_size}
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Quantize the constant matrices of `artifact`'s graph. An embedding that is the output layer's
     matrix too is stored once, for both.

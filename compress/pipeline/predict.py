@@ -1,0 +1,40 @@
+"""How large a recipe's result will be, from the headers of the weights alone. Always an estimate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from compress.model.components import component_of
+from compress.pipeline.steps import bind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from compress.core.recipe import Recipe
+    from compress.model.headers import TensorHeader
+
+_FP32_BITS = 32.0
+_MATRICES = "matrix"
+_EMBEDDINGS = "embedding"
+_REST = "rest"
+
+
+def predicted_bytes(recipe: Recipe, tensors: Mapping[str, TensorHeader]) -> int:
+    """Bytes of the graph that `recipe` makes of a checkpoint, scales and file overhead left out.
+
+    A pass says by `stored_bits(config)` how many bits it leaves of an element of each group:
+    `embedding`, `matrix` (two axes and more) and `rest`. Passes that say nothing change no size.
+    """
+    bits = {_MATRICES: _FP32_BITS, _EMBEDDINGS: _FP32_BITS, _REST: _FP32_BITS}
+    for step in recipe.steps:
+        bound = bind(step)
+        stored = getattr(bound.implementation, "stored_bits", None)
+        if stored is not None:
+            bits.update(stored(bound.config))
+    return int(sum(tensor.elements * bits[_group(name, tensor)] for name, tensor in tensors.items()) / 8)
+
+
+def _group(name: str, tensor: TensorHeader) -> str:
+    if len(tensor.shape) < 2:
+        return _REST
+    return _EMBEDDINGS if component_of(name) == "embedding" else _MATRICES
