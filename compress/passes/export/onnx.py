@@ -17,7 +17,7 @@ import torch
 from compress.core.artifact import GRAPH_NAME, Artifact, ArtifactKind, Context
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
-from compress.graph.io import read_graph, write_graph
+from compress.graph.io import SINGLE_FILE_LIMIT, read_graph, write_graph
 from compress.graph.optimize import optimize
 from compress.graph.parity import Parity, compare
 from compress.graph.session import open_runner
@@ -28,6 +28,8 @@ from compress.model.sidecars import copy_sidecars
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from compress.graph.session import Runner
 
 ACCEPTS = ArtifactKind.CHECKPOINT
 PRODUCES = ArtifactKind.ONNX
@@ -64,8 +66,9 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
         fused = _optimize(graph, level=config.graph)
     with context.progress.track("compare with the module", total=len(_PARITY_SHAPES)) as advance:
         parity = []
+        runner = open_runner(graph)
         for index, (batch, length) in enumerate(_PARITY_SHAPES):
-            parity += _compare(wrapped, inputs, graph, batch=batch, length=length, seed=index + 1)
+            parity += _compare(wrapped, inputs, runner, batch=batch, length=length, seed=index + 1)
             advance()
     copy_sidecars(artifact.folder, context.folder, text="input_ids" in inputs.names)
     facts = {"parity": [asdict(line) for line in parity], "fused": fused}
@@ -90,11 +93,11 @@ class _Exportable(torch.nn.Module):
 _WANTED = ("last_hidden_state", "pooler_output", "logits", "start_logits", "end_logits")
 
 
-@torch.inference_mode()
 def _output_names(module: torch.nn.Module, inputs: Inputs, task: str) -> tuple[str, ...]:
     if getattr(module.config, "use_cache", False):
         module.config.use_cache = False
-    result = module(**inputs.sample(batch=1, length=16, seed=0), return_dict=True)
+    with torch.inference_mode():
+        result = module(**inputs.sample(batch=1, length=16, seed=0), return_dict=True)
     names = tuple(name for name in _WANTED if isinstance(result.get(name), torch.Tensor))
     if task == "feature-extraction" and "input_ids" in inputs.names:
         # A text encoder's pooler is a head of its pre-training; embeddings pool the hidden states.
@@ -128,9 +131,7 @@ def _trace(wrapped: _Exportable, inputs: Inputs, graph: Path, *, opset: int) -> 
 
 
 def _large(module: torch.nn.Module) -> bool:
-    from compress.graph.io import SINGLE_FILE_LIMIT
-
-    return sum(p.numel() * p.element_size() for p in module.parameters()) > SINGLE_FILE_LIMIT
+    return bool(sum(p.numel() * p.element_size() for p in module.parameters()) > SINGLE_FILE_LIMIT)
 
 
 def _optimize(graph: Path, *, level: Literal["contrib", "standard"]) -> dict[str, int]:
@@ -141,14 +142,14 @@ def _optimize(graph: Path, *, level: Literal["contrib", "standard"]) -> dict[str
     return fused
 
 
-@torch.inference_mode()
 def _compare(
-    wrapped: _Exportable, inputs: Inputs, graph: Path, *, batch: int, length: int, seed: int
+    wrapped: _Exportable, inputs: Inputs, runner: Runner, *, batch: int, length: int, seed: int
 ) -> list[Parity]:
     sample = inputs.sample(batch=batch, length=length, seed=seed)
-    expected = dict(zip(wrapped.outputs, wrapped(*sample.values()), strict=True))
+    with torch.inference_mode():
+        expected = dict(zip(wrapped.outputs, wrapped(*sample.values()), strict=True))
     return compare(
-        open_runner(graph),
+        runner,
         {name: value.numpy() for name, value in sample.items()},
         {name: value.numpy() for name, value in expected.items()},
     )
