@@ -13,6 +13,9 @@ import numpy as np
 from scipy.stats import t as student
 
 LEVEL = 0.95
+UNSEEN = 1.3
+"""Changed items that each of two pseudo-items stands for: so that where none of n changed, the bound is
+3 / n of them (the rule of three: Hanley and Lippman-Hand, JAMA 249, 1983)."""
 
 
 class Estimate(NamedTuple):
@@ -28,12 +31,12 @@ def upper_bound(estimate: np.ndarray, influence: np.ndarray, *, unit: float = 0.
     Student's bound is too low where influences are skewed to the right, as losses are: few items lose
     much. So it is corrected by Hall's transformation (Hall, "On the removal of skewness by
     transformation", JRSS B 54, 1992), never downward. Nor do the items seen show how much one unseen
-    may lose: two pseudo-items are added, which lose and gain as much as the item that changed most
-    and at least `unit`, what one changed item costs (after Agresti and Min, "Effects and non-effects of
-    paired identical observations", Statistics in Medicine 24, 2005). So the bound of ten items without
-    any change is far from zero.
+    may lose: two pseudo-items are added, which lose and gain as much as the item that changed most, and
+    at least somewhat more than `unit`, what one changed item costs (after Agresti and Min, "Effects and
+    non-effects of paired identical observations", Statistics in Medicine 24, 2005). So the bound of ten
+    items without any change is far from zero.
     """
-    widest = np.maximum(np.abs(influence).max(axis=-1), unit)[..., None]
+    widest = np.maximum(np.abs(influence).max(axis=-1), UNSEEN * unit)[..., None]
     values = np.concatenate([influence, widest, -widest], axis=-1)
     count = values.shape[-1]
     variance = (values**2).sum(axis=-1) / (count - 1)

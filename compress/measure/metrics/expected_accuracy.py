@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
-    """Per item (n,) sums over its decisions of the original's probability of what is chosen (`kept`)
-    and of what it would choose (`best`), and of what changing a decision costs on average (`margin`).
+    """Per item (n,) sums over its `decisions` of the original's probability of what is chosen (`kept`)
+    and of what it would choose (`best`), and of how far that is ahead of the next (`margin`).
     """
     own, original = decisions(outputs, batch), decisions(reference, batch)
     chosen, first = own.logits.argmax(axis=-1), original.logits.argmax(axis=-1)
@@ -41,7 +41,7 @@ def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
         top = np.partition(logs, -2, axis=-1)[:, -2:]
         second[rows], best[rows] = np.exp(top).T
     count = len(batch.rows)
-    values = {"kept": kept, "best": best, "margin": best - second}
+    values = {"kept": kept, "best": best, "margin": best - second, "decisions": np.ones(len(first))}
     return {name: summed(array * counted, own.items, count) for name, array in values.items()}
 
 
@@ -50,12 +50,12 @@ def _foreground(chosen: np.ndarray, first: np.ndarray, background: int) -> np.nd
 
 
 def compare(reference: Records, result: Records) -> Comparison:
-    """By influences; one item may lose at least the margin of an average one."""
+    """By influences; an item may lose at least one decision that is ahead by the average margin."""
     del reference
     original = Estimate(1.0, np.zeros(len(result["best"])))
     if not result["best"].any():  # neither model sees anything anywhere
         return comparison(original, original, unit=1.0)
-    unit = float(result["margin"].sum() / result["best"].sum())
+    unit = float(result["margin"].sum() / result["best"].sum() / max(result["decisions"].mean(), 1.0))
     return comparison(original, ratio_of_sums(result["kept"], result["best"]), unit=unit)
 
 

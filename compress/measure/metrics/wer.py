@@ -49,11 +49,11 @@ def edits(said: Sequence[str], right: Sequence[str]) -> int:
 
 
 def compare(reference: Records, result: Records) -> Comparison:
-    """By influences of the utterances; one wrong word is the least that one may cost."""
+    """By influences of the utterances; one that changes may cost two words at least."""
     spoken = result["words"]
     before, after = (ratio_of_sums(one["errors"], spoken).value for one in (reference, result))
     more = ratio_of_sums(result["errors"] - reference["errors"], spoken)
-    bound = upper_bound(np.array(more.value), more.influence, unit=1 / float(spoken.mean()))
+    bound = upper_bound(np.array(more.value), more.influence, unit=2 / float(spoken.mean()))
     return Comparison(before, after, more.value, float(bound))
 
 
