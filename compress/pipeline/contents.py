@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compress.core.artifact import GRAPH_NAME
-from compress.model.components import component_of
+from compress.graph.components import component_by_name
 from compress.model.headers import BITS, read_header
 from compress.model.safety import weight_files
 
@@ -24,8 +24,8 @@ _CHUNK = 1 << 26
 
 _NAMES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
-    "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool", "F8_E4M3": "float8_e4m3",
-    "F8_E5M2": "float8_e5m2",
+    "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool", "F8_E4M3": "float8e4m3",
+    "F8_E5M2": "float8e5m2",
 }  # fmt: skip
 
 
@@ -56,7 +56,8 @@ def checkpoint_parts(folder: Path) -> list[Part]:
         start = _data_start(path)
         for name, tensor in read_header(path).items():
             counts = (tensor.end - tensor.start, tensor.elements, zeros(path, start, tensor))
-            found[component_of(name), _NAMES.get(tensor.dtype, tensor.dtype.lower())] += counts
+            component = component_by_name(name) or "other"
+            found[component, _NAMES.get(tensor.dtype, tensor.dtype.lower())] += counts
     return _sorted(
         Part(component=component, dtype=dtype, size_bytes=int(size), elements=int(count), zeros=int(none))
         for (component, dtype), (size, count, none) in found.items()

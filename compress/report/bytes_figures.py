@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from compress.core.report import CandidateLine, Component, Evidence, Report
     from compress.report.plot import Drawing
 
-_PARTS = ("embedding", "attention", "ffn", "head", "norm")
+_PARTS = ("embedding", "attention", "ffn", "head", "conv", "norm")
 
 
 def component_figures(evidence: Evidence) -> list[Figure]:
@@ -56,7 +56,7 @@ def _stacks(
 
 
 def _part_style(name: str) -> str:
-    """Classes `p-0` to `p-5` in the order in which data flows through a model."""
+    """Classes `p-0` to `p-6` in the order in which data flows through a model."""
     return f"p-{_PARTS.index(name) if name in _PARTS else len(_PARTS)}"
 
 
