@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from compress.model.components import component_of
+from compress.graph.components import component_by_name
 from compress.pipeline.steps import bind
 
 if TYPE_CHECKING:
@@ -37,4 +37,4 @@ def predicted_bytes(recipe: Recipe, tensors: Mapping[str, TensorHeader]) -> int:
 def _group(name: str, tensor: TensorHeader) -> str:
     if len(tensor.shape) < 2:
         return _REST
-    return _EMBEDDINGS if component_of(name) == "embedding" else _MATRICES
+    return _EMBEDDINGS if component_by_name(name) == "embedding" else _MATRICES
