@@ -70,14 +70,17 @@ class Editor:
         """The value of an initializer, of a Constant, or of constants that were only reshaped,
         transposed, cut, joined or cast; None for what depends on the graph's inputs.
         """
-        if name in self._tensors:
-            return np.asarray(numpy_helper.to_array(self._tensors[name]))
-        if not self.is_constant(name):
-            return None
+        if name in self._tensors or not self.is_constant(name):
+            return self.stored(name)
         node = self._makers[name]
         feeds = {source: self.array(source) for source in node.input if source}
         result = ReferenceEvaluator(_standalone(node, self.model)).run(None, feeds)
         return np.asarray(result[list(node.output).index(name)])
+
+    def stored(self, name: str) -> np.ndarray | None:
+        """The value of an initializer; None for every other value."""
+        tensor = self._tensors.get(name)
+        return None if tensor is None else np.asarray(numpy_helper.to_array(tensor))
 
     def form(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]] | None:
         """Shape and dtype of a constant, without reading a stored one; None for what is not constant."""
