@@ -6,6 +6,7 @@ a large vocabulary are never kept.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["Metric", "Scores", "choose_metric", "evaluate"]
 
 WIDE_BATCH = 2
-"""Rows at once where outputs are as wide as a vocabulary."""
+"""Inputs at once where outputs are as wide as a vocabulary."""
+MOST_INPUTS = 32
+"""Inputs at once at most: a row may be several, if it is long."""
 
 
 def evaluate(
@@ -56,9 +59,9 @@ def evaluate(
     parts: list[list[Records]] = [[] for _ in contenders]
     with (progress or Silent()).track(title, len(rows)) as advance:
         for part in _parts(rows, _batch_size(metric, preprocess, batch_size)):
-            batch = metric.prepare(part, tools)
-            for kept, records in zip(parts, _observe(metric, contenders, batch), strict=False):
-                kept.append(records)
+            for batch in _pieces(metric.prepare(part, tools)):
+                for kept, records in zip(parts, _observe(metric, contenders, batch), strict=True):
+                    kept.append(records)
             advance(len(part))
     first, *rest = [_joined(one) for one in parts]
     _refuse_nothing(first)
@@ -82,10 +85,21 @@ def _length(row: Row) -> int:
     return sum(len(str(value)) for name, value in row.items() if name not in ("image", "audio"))
 
 
-def _observe(metric: Metric, contenders: Sequence[Runner], batch: Batch) -> Iterator[Records]:
-    """The records of each contender; none where no row has anything to judge."""
-    if not batch.feeds:
+def _pieces(batch: Batch) -> Iterator[Batch]:
+    """A batch as it is; of language models, whose items are windows, few windows at once (or none,
+    where no row has anything to judge).
+    """
+    if batch.scored is None or batch.targets is None:
+        yield batch
         return
+    for start in range(0, len(batch.scored), WIDE_BATCH):
+        part = slice(start, start + WIDE_BATCH)
+        feeds = {name: array[part] for name, array in batch.feeds.items()}
+        yield replace(batch, feeds=feeds, scored=batch.scored[part], targets=batch.targets[part])
+
+
+def _observe(metric: Metric, contenders: Sequence[Runner], batch: Batch) -> Iterator[Records]:
+    """The records of each contender."""
     original = _finite(_run(contenders[0], batch), whole=True)
     yield metric.observe(original, original, batch)
     for runner in contenders[1:]:
@@ -95,12 +109,12 @@ def _observe(metric: Metric, contenders: Sequence[Runner], batch: Batch) -> Iter
 def _run(runner: Runner, batch: Batch) -> dict[str, np.ndarray]:
     """The outputs of one batch; a graph whose first axis is fixed gets it in pieces of that size."""
     inputs = len(next(iter(batch.feeds.values())))
-    fixed = runner.inputs[0].shape[0]
-    if fixed is None or fixed == inputs:
+    size = runner.inputs[0].shape[0] or min(inputs, MOST_INPUTS)
+    if size == inputs:
         return runner.run(batch.feeds)
     pieces = []
-    for start in range(0, inputs, fixed):
-        rows = np.minimum(np.arange(start, start + fixed), inputs - 1)
+    for start in range(0, inputs, size):
+        rows = np.minimum(np.arange(start, start + size), inputs - 1)
         pieces.append(runner.run({name: array[rows] for name, array in batch.feeds.items()}))
     return {name: np.concatenate([piece[name] for piece in pieces])[:inputs] for name in pieces[0]}
 

@@ -70,9 +70,9 @@ class Tools:
 class Batch:
     """Rows as the graph gets them.
 
-    `encodings` are the tokens of each input row, without padding. For language models `scored` (inputs,
-    T) marks the positions of the logits that are judged and `targets` (inputs, T) the tokens that
-    should be found there. `owners` (inputs,) is the row that an input was made from.
+    `encodings` are the tokens of each input, without padding, and `owners` (inputs,) the rows that inputs
+    were made from. For language models, whose items are inputs and not rows, `scored` (inputs, T) marks
+    the positions of the logits that are judged, and `targets` (inputs, T) the tokens to be found there.
     """
 
     rows: Sequence[Row]

@@ -102,12 +102,8 @@ def causal(rows: Sequence[Row], tools: Tools) -> Batch:
     first window that has it, so that it has half a window of context at least.
     """
     window = min(WINDOW, tools.text.max_length)
-    found, owners = [], []
-    for number, pieces in enumerate(tools.text.windows(rows)):
-        windows = _slide(_joined(pieces), window)
-        found += windows
-        owners += [number] * len(windows)
-    return _batch(rows, found, tools, owners)
+    texts = [_joined(pieces) for pieces in tools.text.windows(rows)]
+    return _batch(rows, [tokens for text in texts for tokens in _slide(text, window)], tools)
 
 
 def _joined(pieces: Sequence[Encoding]) -> list[int]:
@@ -135,9 +131,7 @@ def _slide(ids: Sequence[int], window: int) -> list[Tokens]:
     return found
 
 
-def _batch(
-    rows: Sequence[Row], tokens: Sequence[Tokens], tools: Tools, owners: Sequence[int] | None = None
-) -> Batch:
+def _batch(rows: Sequence[Row], tokens: Sequence[Tokens], tools: Tools) -> Batch:
     text = tools.text
     feeds = text.batch(cast("Any", tokens)) if tokens else {}
     shape = feeds["input_ids"].shape if tokens else (0, 0)
@@ -150,8 +144,6 @@ def _batch(
         rows=rows,
         feeds=feeds,
         tools=tools,
-        encodings=tokens,
-        owners=owners or range(len(tokens)),
         scored=scored,
         targets=targets,
     )

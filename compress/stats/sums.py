@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from compress.core.errors import CompressError
 from compress.stats.estimate import Estimate
 
 
@@ -20,10 +21,11 @@ def ratio_of_sums(parts: np.ndarray, wholes: np.ndarray) -> Estimate:
     equation 6.13).
 
     Raises:
-        ValueError: the wholes sum to zero, so that there is nothing to take a share of.
+        CompressError: the wholes sum to zero, so that there is nothing to take a share of.
     """
     parts, wholes = np.asarray(parts, np.float64), np.asarray(wholes, np.float64)
     if wholes.sum() == 0:
-        raise ValueError("the wholes sum to zero")
+        message = "no item has anything to judge: no word, no token"
+        raise CompressError("data-empty", message, hint="check the data's columns")
     value = float(parts.sum() / wholes.sum())
     return Estimate(value, (parts - value * wholes) / wholes.mean())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from compress.core.errors import CompressError
 from compress.stats.sums import mean, ratio_of_sums
 from tests.unit.stats.jackknife import close
 
@@ -22,5 +23,6 @@ def test_ratio_weighs_items_by_their_size():
 
 
 def test_ratio_to_nothing_is_refused():
-    with pytest.raises(ValueError, match="zero"):
+    with pytest.raises(CompressError) as caught:
         ratio_of_sums(np.zeros(3), np.zeros(3))
+    assert caught.value.code == "data-empty"

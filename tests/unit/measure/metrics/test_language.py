@@ -60,13 +60,23 @@ def test_windows_overlap_by_half(tmp_path):
     words = sentences(1, longest=100, seed=5)[0] + " " + sentences(1, longest=100, seed=6)[0]
     ids = ids_of(words)
     batch = prepare.causal([{"text": words}], tools)
-    starts = [8 * number for number in range(len(batch.encodings))]
+    starts = [8 * number for number in range(len(batch.scored))]
     judged_at = [
         start + at for start, row in zip(starts, batch.scored, strict=True) for at in np.flatnonzero(row)
     ]
     assert judged_at == list(range(len(ids) - 1))
     assert batch.targets[batch.scored].tolist() == ids[1:]
     assert min(int(np.flatnonzero(row)[0]) for row in batch.scored[1:]) >= 7
+
+
+def test_a_long_text_does_not_run_at_once(tmp_path):
+    folder = text_folder(tmp_path, special=False, length=16)
+    model = bigram(TABLE)
+    metric = choose_metric("text-generation", labelled=False)
+    rows = [{"text": " ".join(sentences(40, seed=7))}]
+    found = judged(metric, model, {"one": bigram(TABLE)}, rows, folder=folder, task="text-generation")["one"]
+    assert max(model.sizes) <= 2
+    assert found.items == sum(model.sizes) > 40
 
 
 def test_masked_perplexity(tmp_path):
