@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import dist
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from compress.report.plot import Drawing, Scale
+
+    Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,23 @@ class Axes:
 
 
 _LEFT, _TOP, _BOTTOM = 46.0, 40.0, 46.0
+_RADIUS, _REACH, _FREE = 5.5, 14.0, 13.0
+_DIRECTIONS = ((1, 0), (-1, 0), (0.8, -0.8), (-0.8, -0.8), (0.8, 0.8), (-0.8, 0.8), (0, -1.1), (0, 1.1))
 
 
 def scatter(dots: Sequence[Dot], axes: Axes, *, width: float, height: float = 320.0) -> Drawing:
     """Numbered points with vertical error bars; the chosen one is filled."""
     x, y = _scales(dots, axes, width, height)
+    ordered = sorted(dots, key=lambda dot: dot.kept)
+    points = [(x(dot.x), y(dot.y)) for dot in ordered]
+    labels = place_labels(points, (_LEFT, y.stop, x.stop, y.start))
     parts = [
         _over_budget(axes, x, y),
         plot.axis_left(y, left=_LEFT, right=width - 8, title=axes.y),
         plot.axis_below(x, top=y.stop, bottom=y.start, title=axes.x),
         _edge(axes, x, y),
         _reference(axes, x, y),
-        *(_dot(dot, x, y) for dot in sorted(dots, key=lambda dot: dot.kept)),
+        *(_dot(dot, x, y, label) for dot, label in zip(ordered, labels, strict=True)),
     ]
     return plot.Drawing(width, height, tuple(parts))
 
@@ -92,12 +100,34 @@ def _reference(axes: Axes, x: Scale, y: Scale) -> Markup:
     return plot.line(x.start, y(axes.reference), x.stop, y(axes.reference), "zero")
 
 
-def _dot(dot: Dot, x: Scale, y: Scale) -> Markup:
+def _dot(dot: Dot, x: Scale, y: Scale, label: Point) -> Markup:
     style = "kept" if dot.kept else "left-out"
-    centre = (x(dot.x), y(dot.y))
+    at = (x(dot.x), y(dot.y))
     bar = Markup("")
     if dot.low is not None and dot.high is not None:
-        bar = plot.line(centre[0], y(dot.low), centre[0], y(dot.high), f"whisker {style}")
-    circle = plot.element("circle", cx=centre[0], cy=centre[1], r=9, class_=style)
-    number = plot.text(centre[0], centre[1] + 3.8, str(dot.number), f"number {style}", "middle")
+        bar = plot.line(at[0], y(dot.low), at[0], y(dot.high), f"whisker {style}")
+    circle = plot.element("circle", cx=at[0], cy=at[1], r=_RADIUS, class_=style)
+    number = plot.text(label[0], label[1] + 4, str(dot.number), f"number {style}", "middle")
     return plot.element("g", plot.element("title", dot.name), bar, circle, number)
+
+
+def place_labels(points: Sequence[Point], frame: tuple[float, float, float, float]) -> list[Point]:
+    """Centres for the numbers of `points`, each beside its point where nothing else is yet.
+
+    `frame` is (left, top, right, bottom) in pixels. The first of eight directions that is free is
+    taken; where none is, the one that stays furthest from everything.
+    """
+    placed: list[Point] = []
+    for point in points:
+        around = [(point[0] + dx * _REACH, point[1] + dy * _REACH) for dx, dy in _DIRECTIONS]
+        inside = [spot for spot in around if _within(spot, frame)] or around
+        others = [other for other in points if other != point] + placed
+        clear = [min((dist(spot, other) for other in others), default=_FREE) for spot in inside]
+        free = next((spot for spot, room in zip(inside, clear, strict=True) if room >= _FREE), None)
+        placed.append(free or inside[clear.index(max(clear))])
+    return placed
+
+
+def _within(spot: Point, frame: tuple[float, float, float, float]) -> bool:
+    left, top, right, bottom = frame
+    return left + 8 <= spot[0] <= right - 8 and top + 8 <= spot[1] <= bottom - 8

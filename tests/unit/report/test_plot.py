@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from compress.report.charts import Limit, Row, Stack, bars, intervals, stacked, strips
 from compress.report.figures import percentile
 from compress.report.plot import NARROW, WIDE, log_scale, nice_step, scale, svg
-from compress.report.scatter import Axes, Dot, scatter
+from compress.report.scatter import Axes, Dot, place_labels, scatter
 
 finite = st.floats(-1e9, 1e9, allow_nan=False).filter(lambda x: x == 0 or abs(x) > 1e-6)
 
@@ -122,3 +122,18 @@ def test_a_scatter_puts_its_dots_where_they_belong():
 @given(st.lists(st.floats(0.001, 100), min_size=1, max_size=40), st.sampled_from([5, 50, 95]))
 def test_percentiles_are_numpys(values, percent):
     assert percentile(values, percent) == pytest.approx(np.percentile(values, percent))
+
+
+@given(st.lists(st.tuples(st.integers(10, 290), st.integers(10, 190)), min_size=1, max_size=5, unique=True))
+def test_numbers_stand_beside_their_points_and_inside_the_frame(points):
+    labels = place_labels([(float(x), float(y)) for x, y in points], (0.0, 0.0, 300.0, 200.0))
+    for (x, y), label in zip(points, labels, strict=True):
+        assert np.hypot(label[0] - x, label[1] - y) <= 18
+        assert 0 <= label[0] <= 300
+        assert 0 <= label[1] <= 200
+
+
+def test_numbers_of_points_that_touch_do_not_overlap():
+    labels = place_labels([(100.0, 100.0), (104.0, 100.0), (100.0, 103.0)], (0.0, 0.0, 300.0, 200.0))
+    gaps = [np.hypot(a[0] - b[0], a[1] - b[1]) for n, a in enumerate(labels) for b in labels[:n]]
+    assert min(gaps) >= 13
