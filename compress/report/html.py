@@ -59,7 +59,7 @@ def _context(report: Report, evidence: Evidence) -> dict[str, object]:
         "parity": tables.free("Parity", evidence.parity),
         "facts": _facts(report, evidence),
         "command": reproduce.command(report, evidence),
-        "recipe": reproduce.recipe(report),
+        "recipe": reproduce.recipe(report, evidence),
     }
 
 

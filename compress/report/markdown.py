@@ -94,7 +94,7 @@ def _provenance(report: Report, evidence: Evidence) -> str:
     facts = [("data", evidence.data), ("host", evidence.host), ("versions", evidence.versions)]
     lines = [f"- **{title}**: {escape(fmt.describe(values), 1500)}" for title, values in facts if values]
     lines += [f"- **parity**: {escape(fmt.describe(evidence.parity), 1500)}"] if evidence.parity else []
-    code = f"{reproduce.recipe(report)}\n# {reproduce.command(report, evidence)}"
+    code = f"{reproduce.recipe(report, evidence)}\n# {reproduce.command(report, evidence)}"
     fence = "`" * (3 + max((len(run) for run in re.findall("`+", code)), default=0))
     block = f"{fence}yaml\n{code}\n{fence}"
     return _folded("Provenance, and how to make it again", "\n".join([*lines, "", block]))

@@ -17,17 +17,27 @@ def command(report: Report, evidence: Evidence) -> str:
     """The command line, with the recipe that was chosen in place of the search for it."""
     words = ["compress", "run", report.model.ref, "--target", report.target.profile]
     words += ["--recipe", "recipe.yaml"]
-    source = evidence.data.get("source")
-    if source:
-        words += ["--data", str(source)]
+    words += _data(evidence)
     for line in report.gate.budgets:
         words += [f"--{line.name.replace('_', '-')}", line.limit]
     return " ".join(shlex.quote(fmt.clean(word)) for word in words)
 
 
-def recipe(report: Report) -> str:
-    """`recipe.yaml`: the steps that were kept."""
+def _data(evidence: Evidence) -> list[str]:
+    """The flags that name the data; none for the sample that ships with the package."""
+    source, columns = str(evidence.data.get("source") or ""), evidence.data.get("columns")
+    if not source or source.startswith("shipped "):
+        return []
+    named = columns.items() if isinstance(columns, dict) else ()
+    renamed = [f"--column={name}={column}" for name, column in named if name != column]
+    return ["--data", source, *renamed]
+
+
+def recipe(report: Report, evidence: Evidence) -> str:
+    """`recipe.yaml`: the steps that were kept, and what runs their result."""
     kept = [line for line in report.steps if line.kept]
     steps = [{line.name: {key: v for key, v in line.config.items() if key != "recipe"}} for line in kept]
-    text: str = yaml.safe_dump({"steps": steps}, sort_keys=False, default_flow_style=None, width=100)
+    runtime = next((line.runtime for line in evidence.candidates if line.kept), "onnxruntime")
+    values = {"steps": steps} if runtime == "onnxruntime" else {"runtime": runtime, "steps": steps}
+    text: str = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=100)
     return text

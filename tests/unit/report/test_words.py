@@ -95,10 +95,15 @@ def test_sizes_are_compared_with_the_best_baseline():
 def test_the_recipe_that_is_shown_can_be_read_again(tmp_path):
     from compress.core.recipe import read_recipe
 
+    evidence = example.evidence()
+    lines = tuple(line.model_copy(update={"runtime": "openvino"}) for line in evidence.candidates)
+    evidence = evidence.model_copy(update={"candidates": lines})
     path = tmp_path / "recipe.yaml"
-    path.write_text(reproduce.recipe(example.report()), encoding="utf8")
+    path.write_text(reproduce.recipe(example.report(), evidence), encoding="utf8")
     kept = [step for step in example.report().steps if step.kept]
-    steps = read_recipe(path).steps
+    found = read_recipe(path)
+    steps = found.steps
+    assert found.runtime == "openvino"
     assert [step.name for step in steps] == [step.name for step in kept]
     assert "recipe" not in steps[1].config
 
@@ -110,3 +115,10 @@ def test_the_command_quotes_what_a_shell_would_read():
     words = shlex.split(reproduce.command(example.report(ref=ref), example.evidence()))
     assert words[:3] == ["compress", "run", ref]
     assert words[words.index("--max-drop") + 1] == "1%"
+    assert words[words.index("--data") + 1] == "stsb-test.tsv"
+    assert "--column=text=sentence1" in words
+
+
+def test_the_shipped_sample_is_no_data_flag():
+    evidence = example.evidence().model_copy(update={"data": {"source": "shipped text sample (x)"}})
+    assert "--data" not in reproduce.command(example.report(), evidence)
