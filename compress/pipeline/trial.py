@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -54,10 +53,11 @@ def run_trial(
     """
     fit = working(candidates)
     scores = judge.on_calibration(fit)
-    ratios = stopwatch.compare(fit)
+    # A recipe that the user named has no rivals: the final comparison alone times it.
+    ratios = {} if plan.chosen_by_user else stopwatch.compare(fit)
     drops = {name: score.drop for name, score in scores.items()}
-    tried = [_tried(one, drops, ratios.get(FP32, {})) for one in candidates]
     baseline = next((score.baseline for score in scores.values()), float("nan"))
+    tried = [_tried(one, drops, ratios.get(FP32, {})) for one in candidates]
     return Trial(
         base=base,
         baseline=baseline,
@@ -65,20 +65,24 @@ def run_trial(
         accuracies={name: score.result for name, score in scores.items()},
         drops=drops,
         ratios=ratios,
-        choice=choose(tried, _limits(plan, judge.splits.metric.name, baseline), headline=HEADLINE),
+        choice=_choice(plan, tried, _limits(plan, judge.splits.metric.name, baseline)),
     )
+
+
+def _choice(plan: Plan, tried: Sequence[Tried], limits: Limits) -> Choice:
+    if plan.chosen_by_user:
+        return Choice(tried[0].name, {tried[0].name: "the recipe that was asked for"})
+    return choose(tried, limits, headline=HEADLINE)
 
 
 def _tried(candidate: Candidate, drops: dict[str, float], ratios: dict[str, dict[str, Ratio]]) -> Tried:
     name = candidate.recipe.name
     if candidate.error:
         return Tried(name=name, error=candidate.error)
-    return Tried(name=name, size_bytes=candidate.size_bytes, drop=drops[name], speedup=ratios[name])
+    return Tried(name=name, size_bytes=candidate.size_bytes, drop=drops[name], speedup=ratios.get(name))
 
 
 def _limits(plan: Plan, metric: str, baseline: float) -> Limits:
-    if plan.chosen_by_user:
-        return Limits(drop=math.inf, smaller_is_enough=True)  # there is no choice: the gate decides
     budgets = plan.budgets
     return Limits(
         drop=allowed_drop(plan.max_drop, metric=metric, baseline=baseline),
