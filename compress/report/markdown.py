@@ -40,7 +40,7 @@ def _sections(report: Report, evidence: Evidence) -> list[tuple[str, str]]:
         ("verdict", _verdict(report)),
         ("figures", _table(_figures(report))),
         ("budgets", _table(tables.budgets(report))),
-        ("noise", _noise(report, evidence)),
+        ("notes", _notes(evidence)),
         ("candidates", _details(tables.candidates(report, evidence))),
         ("steps", _details(tables.steps(report))),
         ("bytes", _details(tables.components(evidence)) if evidence.components else ""),
@@ -85,9 +85,9 @@ def _accuracy_row(report: Report, names: Sequence[str]) -> tuple[Cell, ...] | No
     return Cell(label), *cells, Cell(result)
 
 
-def _noise(report: Report, evidence: Evidence) -> str:
+def _notes(evidence: Evidence) -> str:
     lines = [f"> - {escape(line)}" for line in [*evidence.noise, *evidence.notes][:_ROWS]]
-    return "\n".join(["> **Less certain because of:**", *lines]) if lines else ""
+    return "\n".join(["> **To keep in mind:**", *lines]) if lines else ""
 
 
 def _provenance(report: Report, evidence: Evidence) -> str:
