@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from compress.cli import bench, cache, check, eval, inspect, plan, recipes, report, run, verify
+from compress.cli import (
+    bench,
+    cache,
+    check,
+    doctor,
+    eval,
+    inspect,
+    plan,
+    profiles,
+    recipes,
+    report,
+    run,
+    verify,
+)
 
 if TYPE_CHECKING:
     import typer
@@ -12,5 +25,6 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add every verb to the application."""
-    for verb in (run, plan, inspect, bench, eval, report, check, verify, recipes, cache):
+    verbs = (run, plan, inspect, bench, eval, report, check, verify, profiles, recipes, doctor, cache)
+    for verb in verbs:
         verb.register(app)

@@ -31,6 +31,13 @@ MINIMUM_ROUNDS = 7
 """Rounds that are taken even past the budget: with six or more an interval of 95% exists."""
 WIDE = 0.05
 """Relative width of a ratio's interval above which more rounds are worth their time."""
+LEAST_SHARE = 0.25
+"""Share of the budget that is always used: rounds in a row of a second or two are all taken in the same
+state of the machine, and agree with each other more than with the truth."""
+LAUNCH = 0.008
+"""Standard deviation of the logarithm of a ratio from one pair of processes to the next, as seen over 18
+launches of the same model: where the system puts a process's memory stays for its life. Rounds cannot
+see it, so intervals are widened by it."""
 _TURN_S = 0.06
 _MOST_CALLS = 10
 """A turn is one call to warm up and then calls for so long, at most so many and at least one."""
@@ -74,7 +81,13 @@ class Timings:
 def ratio(timings: Timings, *, baseline: str, contender: str, workload: str) -> Ratio:
     """How many times faster `contender` is than `baseline`, with its 95% interval."""
     found = speedup(timings.medians(baseline, workload), timings.medians(contender, workload))
-    return Ratio(value=found.value, low=found.low, high=found.high)
+    below, above = (_with_launch(found.value / found.low), _with_launch(found.high / found.value))
+    return Ratio(value=found.value, low=found.value / below, high=found.value * above)
+
+
+def _with_launch(factor: float) -> float:
+    """Half an interval, as a factor, with what processes of the same model differ by."""
+    return math.exp(math.hypot(math.log(factor), 1.96 * LAUNCH))
 
 
 def interleave(
@@ -89,9 +102,9 @@ def interleave(
 ) -> Timings:
     """Time every contender at every workload.
 
-    At least `MINIMUM_ROUNDS` rounds; then more of each workload whose ratios to the first contender
-    are still uncertain, while fewer than `budget_s` seconds have passed. `rounds` fixes the number
-    instead. `workloads` maps names to the inputs of one call.
+    At least `MINIMUM_ROUNDS` rounds and a quarter of the budget; then more of each workload whose
+    ratios to the first contender are still uncertain, while fewer than `budget_s` seconds have passed.
+    `rounds` fixes the number instead. `workloads` maps names to the inputs of one call.
 
     Raises:
         WorkerFailed: a contender could not be loaded or run.
@@ -145,7 +158,7 @@ class _Race:
         before, used = Usage.now(), self._used()
         with progress.track("measure speed", math.ceil(budget_s)) as advance:
             clock = _Clock(budget_s)
-            while places := self._unfinished(clock.over, rounds):
+            while places := self._unfinished(clock, rounds):
                 self._round(places, turns)
                 advance(clock.whole_seconds())
         noise = machine_noise(before, Usage.now(), ours=self._used() - used)
@@ -169,18 +182,18 @@ class _Race:
         contender, workload = place
         return self._workers[contender].time(self._feeds[workload], calls=calls)
 
-    def _unfinished(self, over: bool, rounds: int | None) -> list[Place]:
+    def _unfinished(self, clock: _Clock, rounds: int | None) -> list[Place]:
         """The places that want another round: all contenders of a workload or none."""
-        wanted = {workload for workload in self._feeds if self._wants(workload, over, rounds)}
+        wanted = {workload for workload in self._feeds if self._wants(workload, clock, rounds)}
         return [place for place in self._places if place[1] in wanted]
 
-    def _wants(self, workload: str, over: bool, rounds: int | None) -> bool:
+    def _wants(self, workload: str, clock: _Clock, rounds: int | None) -> bool:
         first, *others = self._workers
         done = len(self._rounds[first, workload])
         if rounds is not None or done < MINIMUM_ROUNDS:
             return done < (MINIMUM_ROUNDS if rounds is None else rounds)
-        if over:
-            return False
+        if clock.share >= 1 or clock.share < LEAST_SHARE:
+            return clock.share < 1
         timings = self._timings([])
         found = [ratio(timings, baseline=first, contender=other, workload=workload) for other in others]
         return any(one.high - one.low > WIDE * one.value for one in found)
@@ -209,8 +222,9 @@ class _Clock:
         self._told = 0
 
     @property
-    def over(self) -> bool:
-        return time.monotonic() - self._start > self._budget_s
+    def share(self) -> float:
+        """Of the budget: above 1 when it is spent."""
+        return (time.monotonic() - self._start) / max(self._budget_s, 1e-9)
 
     def whole_seconds(self) -> int:
         passed = min(int(time.monotonic() - self._start), math.ceil(self._budget_s))
