@@ -144,9 +144,13 @@ def _retype(node: NodeProto) -> bool:
 
 def _clipped(array: np.ndarray) -> np.ndarray:
     """fp16, where finite numbers out of its range (masks of -3e38) become its largest."""
-    limit = float(np.finfo(np.float16).max)
-    finite = np.clip(array, -limit, limit)
-    return np.where(np.isfinite(array), finite, array).astype(np.float16)
+    with np.errstate(over="ignore"):
+        half = array.astype(np.float16)
+    out_of_range = np.isinf(half)
+    if out_of_range.any():
+        largest = np.copysign(np.finfo(np.float16).max, half)
+        half = np.where(out_of_range & np.isfinite(array), largest, half)
+    return np.asarray(half, np.float16)
 
 
 def _has_subgraph(node: NodeProto) -> bool:
