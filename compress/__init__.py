@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from compress.core.version import VERSION as __version__
+
 if TYPE_CHECKING:
     from compress.api import load, run
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "load", "run"]
 
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from compress.core.report import Evidence, Report
     from compress.pipeline.run import Outcome
     from compress.runtime.load import LoadedModel
 
@@ -35,16 +34,10 @@ def run_settings(model: str, flags: Mapping[str, Any], *, progress: Progress) ->
     """`run` with flags that may be None where they were not given."""
     from compress.pipeline.plan import make_plan
     from compress.pipeline.run import execute
+
     written = {name: str(value) if name == "out" and value else value for name, value in flags.items()}
     plan = make_plan(model, current(written), note=progress.note)
-    return execute(plan, progress=progress, render=_documents)
-
-
-def _documents(report: Report, evidence: Evidence, folder: Path) -> Mapping[str, str]:
-    from compress.report.files import render_all
-    from compress.report.sbom import render_sbom
-
-    return {**render_all(report, evidence), "sbom.cdx.json": render_sbom(report, evidence, folder=folder)}
+    return execute(plan, progress=progress, render=render_all)
 
 
 def load(artifact: str | Path) -> LoadedModel:

@@ -52,7 +52,8 @@ def run(
     else:
         from compress.report.terminal import summary
 
-        console.print(*summary(outcome.report, outcome.evidence, folder=str(outcome.folder)))
+        folder = str(outcome.folder) if outcome.folder else None
+        console.print(*summary(outcome.report, outcome.evidence, folder=folder))
     return outcome.exit_code
 
 

@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import compress
 from compress.core.paths import folder_digest, folder_files
+from compress.core.version import VERSION
 
 _MAKERS = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "numpy")
 
@@ -27,7 +27,7 @@ def cache_folder() -> Path:
 
 def package_versions(names: tuple[str, ...] = _MAKERS) -> dict[str, str]:
     """The installed versions of the packages that shape a result, this tool's first."""
-    found = {"compress": compress.__version__}
+    found = {"compress": VERSION}
     for name in names:
         try:
             found[name] = version(name)
@@ -39,7 +39,7 @@ def package_versions(names: tuple[str, ...] = _MAKERS) -> dict[str, str]:
 @once
 def _code_digest() -> str:
     # A result of older code is not a result of this code, whatever the version says.
-    folder = Path(compress.__file__).parent
+    folder = Path(__file__).parents[1]
     return folder_digest(folder, [name for name in folder_files(folder) if name.suffix == ".py"])
 
 

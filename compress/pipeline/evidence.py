@@ -23,6 +23,7 @@ from compress.graph.io import read_graph
 from compress.passes.export.onnx import EXPORT_FACTS
 from compress.pipeline.cache import package_versions
 from compress.pipeline.contenders import FP32, RESULT, TORCH
+from compress.pipeline.steps import bind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,7 +100,7 @@ _BASE = "the fp32 graph that every candidate is compared with"
 def _line(made: Made, *, recipe: str, accuracy: float | None, kept: bool, why: str) -> StepLine:
     return StepLine(
         name=made.step.name,
-        config={"recipe": recipe, **made.step.config},
+        config={"recipe": recipe, **bind(made.step).config.model_dump(mode="json")},
         seconds=made.seconds,
         peak_rss_bytes=made.peak_rss_bytes,
         size_bytes=made.size_bytes,

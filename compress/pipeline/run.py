@@ -18,6 +18,7 @@ from compress.model.safety import checkpoint_bytes
 from compress.pipeline import evidence
 from compress.pipeline.cache import cache_folder, package_versions
 from compress.pipeline.contenders import FP32, RESULT, TORCH, make_candidates
+from compress.pipeline.estimate import Estimator
 from compress.pipeline.execute import Executor
 from compress.pipeline.gate import Findings, exit_code, judge
 from compress.pipeline.judge import Judge, prepare_items
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from compress.pipeline.judge import Splits
     from compress.pipeline.plan import Plan
     from compress.pipeline.trial import Trial
+    from compress.runtime.preprocess import Preprocessor
 
     Render = Callable[[Report, Evidence, Path], Mapping[str, str]]
     """Documents by file name, of a report and the folder with the artifact's files."""
@@ -63,7 +65,7 @@ class Bench:
     base: Made
     executor: Executor
     judge: Judge
-    stopwatch: Stopwatch
+    stopwatch: Stopwatch | Estimator
 
     @property
     def source(self) -> Artifact:
@@ -123,15 +125,30 @@ def set_up(plan: Plan, splits: Splits, work: Path, progress: Progress) -> Bench:
         judge=Judge(
             plan=plan, splits=splits, base=base.artifact, preprocessor=preprocessor, progress=progress
         ),
-        stopwatch=Stopwatch(
+        stopwatch=_stopwatch(plan, base.artifact, preprocessor, progress),
+    )
+
+
+def _stopwatch(
+    plan: Plan, base: Artifact, preprocessor: Preprocessor, progress: Progress
+) -> Stopwatch | Estimator:
+    if plan.differences:
+        return Estimator(
             profile=plan.profile,
-            checkpoint=source_of(plan),
-            base=base.artifact,
+            base=base,
             preprocessor=preprocessor,
             progress=progress,
-            seconds=plan.settings.values.seconds,
-            seed=plan.settings.values.seed,
-        ),
+            differences=plan.differences,
+        )
+    values = plan.settings.values
+    return Stopwatch(
+        profile=plan.profile,
+        checkpoint=source_of(plan),
+        base=base,
+        preprocessor=preprocessor,
+        progress=progress,
+        seconds=values.seconds,
+        seed=values.seed,
     )
 
 
@@ -173,7 +190,8 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
         RESULT: graph_bytes(artifact.graph),
     }
     figures, ratios = final.figures(sizes), final.ratios
-    speedup = Speedup(vs_torch=ratios[TORCH][HEADLINE], vs_onnxruntime_fp32=ratios[FP32][HEADLINE])
+    torch = ratios[TORCH][HEADLINE] if TORCH in ratios else None
+    speedup = Speedup(vs_torch=torch, vs_onnxruntime_fp32=ratios[FP32][HEADLINE])
     gate = judge(plan.budgets, Findings(result=figures[RESULT], speedup=speedup, accuracy=accuracy))
     report = evidence.make_report(
         plan,
@@ -192,7 +210,7 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
         host=plan.host.facts(),
         samples=final.samples(),
         ratios=ratios,
-        noise=final.timings.noise,
+        noise=final.noise,
         notes=[],
     )
 

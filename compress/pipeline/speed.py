@@ -126,6 +126,11 @@ class Final:
         """Speedups by baseline and workload."""
         return self.stopwatch.ratios_of(self.timings)
 
+    @property
+    def noise(self) -> list[str]:
+        """What made the times less certain."""
+        return self.timings.noise
+
     def figures(self, sizes: Mapping[str, int]) -> dict[str, Figures]:
         """Size and speed of each contender whose size is given."""
         return {name: self._figures(name, size) for name, size in sizes.items()}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from compress.core.report import Ratio
+    from compress.pipeline.estimate import Estimator
     from compress.pipeline.execute import Made
     from compress.pipeline.judge import Judge
     from compress.pipeline.plan import Plan
@@ -44,7 +45,7 @@ class Trial:
 
 
 def run_trial(
-    plan: Plan, *, base: Made, candidates: Sequence[Candidate], judge: Judge, stopwatch: Stopwatch
+    plan: Plan, *, base: Made, candidates: Sequence[Candidate], judge: Judge, stopwatch: Stopwatch | Estimator
 ) -> Trial:
     """Judge and time the candidates that could be made, and choose one.
 
