@@ -21,11 +21,11 @@ def run(model: str | Path, *, progress: Progress | None = None, **settings: Any)
     Example: `compress.run("org/name", target="cpu", data="dev.csv", max_drop="0.5pt", out="small")`.
 
     Returns:
-        The published folder, the report, and the exit code that the command would have (0, or 4
-        where a budget that was set could not be decided).
+        The published folder, the report, and the exit code that the command would have: 0; 1 where a
+        budget was missed and 4 where one that was set could not be decided, with `folder` None.
 
     Raises:
-        CompressError: as the command would fail; `BudgetMissed` with nothing published.
+        CompressError: as the command would fail; `BudgetMissed` where no candidate was good enough.
     """
     return run_settings(str(model), settings, progress=progress or Silent())
 
@@ -34,6 +34,7 @@ def run_settings(model: str, flags: Mapping[str, Any], *, progress: Progress) ->
     """`run` with flags that may be None where they were not given."""
     from compress.pipeline.plan import make_plan
     from compress.pipeline.run import execute
+    from compress.report.files import render_all
 
     written = {name: str(value) if name == "out" and value else value for name, value in flags.items()}
     plan = make_plan(model, current(written), note=progress.note)

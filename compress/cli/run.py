@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compress.cli import options as o
 from compress.cli.console import Console
+
+if TYPE_CHECKING:
+    from compress.core.report import Report
 
 
 def run(
@@ -54,7 +57,19 @@ def run(
 
         folder = str(outcome.folder) if outcome.folder else None
         console.print(*summary(outcome.report, outcome.evidence, folder=folder))
+    if outcome.exit_code:
+        console.error(*_reason(outcome.report))
     return outcome.exit_code
+
+
+def _reason(report: Report) -> tuple[str, str]:
+    """Which budget decided, with its number, and what to do."""
+    line = next(line for line in report.gate.budgets if line.verdict == report.gate.verdict)
+    code = {"fail": "budget-missed"}.get(line.verdict, "budget-undecided")
+    message = f"{line.name} is {line.value:.4g} (bound {line.bound:.4g}), the budget is {line.limit}"
+    kept = "nothing was published; --keep-failed keeps the artifact to look at"
+    hint = "give more data" if code == "budget-undecided" and line.name == "max_drop" else kept
+    return f"error[{code}]: {message}", hint
 
 
 def register(app: typer.Typer) -> None:
