@@ -58,12 +58,10 @@ def compare(
     return lines
 
 
-def _line(
-    name: str, found: np.ndarray | None, expected: np.ndarray, real: np.ndarray | None
-) -> Parity:
+def _line(name: str, found: np.ndarray | None, expected: np.ndarray, real: np.ndarray | None) -> Parity:
     if found is None or found.shape != expected.shape:
-        shape = "nothing" if found is None else str(found.shape)
-        message = f"output '{name}': expected shape {expected.shape}, found {shape}"
+        other = "nothing" if found is None else str(found.shape)
+        message = f"output '{name}': expected shape {expected.shape}, found {other}"
         raise InternalError("parity", message, hint="please report this model: the export is wrong")
     shape = expected.shape
     if real is not None and shape[:2] == real.shape:
