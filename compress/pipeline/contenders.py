@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from compress.core.artifact import Artifact
     from compress.core.recipe import Recipe
-    from compress.pipeline.execute import Executor, Made
+    from compress.pipeline.execute import Dropped, Executor, Made
     from compress.pipeline.plan import Plan
 
 TORCH = "torch"
@@ -28,6 +28,7 @@ class Candidate:
 
     recipe: Recipe
     made: tuple[Made, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
     error: str | None = None
 
     @property
@@ -54,14 +55,14 @@ def make_candidates(plan: Plan, executor: Executor, source: Artifact) -> list[Ca
 def _make(recipe: Recipe, plan: Plan, executor: Executor, source: Artifact) -> Candidate:
     try:
         refuse_missing_runtime(recipe.runtime)
-        made = executor.apply(recipe, source, digest=plan.model.digest)
+        applied = executor.apply(recipe, source, digest=plan.model.digest)
     except CompressError as error:
         if plan.chosen_by_user or error.exit_code != 2:
             raise
         executor.progress.note(f"'{recipe.name}' left out: {error.message}")
         hint = f" ({error.hint})" if error.hint else ""
         return Candidate(recipe=recipe, error=f"{error.message}{hint}")
-    return Candidate(recipe=recipe, made=tuple(made))
+    return Candidate(recipe=recipe, made=applied.made, dropped=applied.dropped)
 
 
 def refuse_missing_runtime(runtime: str) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from compress.core.report import Accuracy, Figures, Gate, Ratio, Samples
     from compress.pipeline.contenders import Candidate
-    from compress.pipeline.execute import Made
+    from compress.pipeline.execute import Dropped, Made
     from compress.pipeline.judge import Splits
     from compress.pipeline.plan import Plan
     from compress.pipeline.trial import Trial
@@ -73,25 +73,37 @@ def make_report(
 
 
 def step_lines(trial: Trial) -> list[StepLine]:
-    """Every step that ran: the export that all start from, then each candidate's own."""
-    base = _line(trial.base, recipe="fp32", accuracy=trial.baseline, kept=True, why=_BASE)
-    lines = [base]
+    """Every step that ran or was dropped: the export that all start from, then each candidate's own."""
+    lines = [_line(trial.base, recipe="fp32", accuracy=trial.baseline, kept=True, why=_BASE)]
     for candidate in trial.candidates:
-        why = trial.choice.why.get(candidate.recipe.name, "")
-        for index, made in enumerate(candidate.made):
-            if made.artifact.folder == trial.base.artifact.folder:
-                continue
-            last = index == len(candidate.made) - 1
-            lines.append(
-                _line(
-                    made,
-                    recipe=candidate.recipe.name,
-                    accuracy=trial.accuracies.get(candidate.recipe.name) if last else None,
-                    kept=candidate.recipe.name == trial.choice.winner,
-                    why=why if last else f"a step of '{candidate.recipe.name}'",
-                )
-            )
+        lines += _candidate_steps(candidate, trial)
     return lines
+
+
+def _candidate_steps(candidate: Candidate, trial: Trial) -> list[StepLine]:
+    name = candidate.recipe.name
+    kept, why = name == trial.choice.winner, trial.choice.why.get(name, "")
+    own = [made for made in candidate.made if made.artifact.folder != trial.base.artifact.folder]
+    lines = [
+        _line(made, recipe=name, accuracy=None, kept=kept, why=f"a step of '{name}'") for made in own[:-1]
+    ]
+    lines += [
+        _line(made, recipe=name, accuracy=trial.accuracies.get(name), kept=kept, why=why) for made in own[-1:]
+    ]
+    return lines + [_dropped(one, name) for one in candidate.dropped]
+
+
+def _dropped(dropped: Dropped, recipe: str) -> StepLine:
+    return StepLine(
+        name=dropped.step.name,
+        config={"recipe": recipe, **dropped.step.config},
+        seconds=0.0,
+        peak_rss_bytes=0,
+        size_bytes=0,
+        accuracy=None,
+        kept=False,
+        why=f"dropped: {dropped.why}",
+    )
 
 
 _BASE = "the fp32 graph that every candidate is compared with"

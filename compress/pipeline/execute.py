@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from compress.core.recipe import Recipe, Step
     from compress.pipeline.messages import Spec
 
+NOTHING_TO_DO = "nothing-to-quantize"
+"""The error's code by which a step says that this model has nothing for it."""
+
 STEP_FACTS = "step.json"
 """Seconds and peak memory of the step that made a folder. Not published."""
 
@@ -49,6 +52,22 @@ class Made:
         return graph_bytes(self.artifact.graph)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """A step that found nothing to do, and what it missed."""
+
+    step: Step
+    why: str
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of a recipe's steps."""
+
+    made: tuple[Made, ...]
+    dropped: tuple[Dropped, ...] = ()
+
+
 @dataclass(kw_only=True)
 class Executor:
     """Applies steps; `steps` is the cache's folder for their results.
@@ -68,18 +87,30 @@ class Executor:
     inputs: tuple[Spec, ...] = ()
     _chain: dict[Path, str] = field(default_factory=dict)
 
-    def apply(self, recipe: Recipe, source: Artifact, *, digest: str) -> list[Made]:
+    def apply(self, recipe: Recipe, source: Artifact, *, digest: str) -> Applied:
         """Apply a recipe's steps in order to `source`, whose bytes have `digest`.
 
+        A step that finds nothing to do in this model (a convolutional network has no embeddings) is
+        dropped, and the next goes on from what was there.
+
         Raises:
-            CompressError: as the failing step raised it.
+            CompressError: as the failing step raised it, or no step but the export found anything to do.
         """
         made: list[Made] = []
+        dropped: list[Dropped] = []
         for step in recipe.steps:
-            digest = self._key(digest, step)
-            made.append(self._once(step, source, digest))
-            source = made[-1].artifact
-        return made
+            key = self._key(digest, step)
+            try:
+                made.append(self._once(step, source, key))
+            except CompressError as error:
+                if error.code != NOTHING_TO_DO:
+                    raise
+                dropped.append(Dropped(step=step, why=error.message))
+                continue
+            digest, source = key, made[-1].artifact
+        if dropped and all(one.step.name.startswith("export.") for one in made):
+            raise CompressError(NOTHING_TO_DO, dropped[0].why, hint="choose another recipe")
+        return Applied(tuple(made), tuple(dropped))
 
     def _key(self, parent: str, step: Step) -> str:
         calibrated = not step.name.startswith("export.")

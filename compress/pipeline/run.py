@@ -112,7 +112,7 @@ def set_up(plan: Plan, splits: Splits, work: Path, progress: Progress) -> Bench:
         seed=plan.settings.values.seed,
         processor=plan.model.folder,
     )
-    base = executor.apply(plan.base, source_of(plan), digest=plan.model.digest)[-1]
+    base = executor.apply(plan.base, source_of(plan), digest=plan.model.digest).made[-1]
     inputs = open_runner(base.artifact.graph).inputs
     executor.inputs = tuple(Spec(name=one.name, dtype=one.dtype, shape=one.shape) for one in inputs)
     executor.processor = base.artifact.folder
