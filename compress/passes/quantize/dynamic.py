@@ -3,7 +3,8 @@
 Each product with a constant matrix becomes uint8 x int8 -> int32, with the activation's range taken
 from the tensor itself (Jacob et al. 2018, arXiv:1712.05877, equation 7, with the ranges of the moment).
 Why int8 weights: x86 kernels multiply uint8 by int8, and uint8 weights took 1.8 times as long.
-Why no convolutions: ONNX Runtime's ConvInteger took 4 to 20 times as long as its fp32 kernel.
+Why no ConvInteger: ONNX Runtime's took 4 to 20 times as long as its fp32 kernel. Convolutions along time
+(speech) become products instead; those of images are left to static quantization.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
+from onnx import helper
+
 from compress.core.artifact import GRAPH_NAME, ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.graph.attention import find_attentions, quantized_attention
+from compress.graph.convolution import Convolution, columns, find_convolutions
 from compress.graph.edit import Editor
 from compress.graph.io import read_graph, write_graph
 from compress.graph.linear import Linear, find_linears, lower
@@ -55,7 +59,12 @@ class Config(Frozen):
     reduce_range: bool | None = None
     """Keep weights within 7 bits, since kernels without VNNI or dot products add pairs of products in
     16 bits, which overflow otherwise. None: as the target needs it; 7 bits where that is not known."""
-    operators: tuple[Literal["MatMul", "Gemm", "Attention"], ...] = ("MatMul", "Gemm", "Attention")
+    operators: tuple[Literal["MatMul", "Gemm", "Attention", "Conv"], ...] = (
+        "MatMul",
+        "Gemm",
+        "Attention",
+        "Conv",
+    )
     exclude: tuple[str, ...] = ()
     """Patterns (`*`, `?`) of node or weight names that stay as they are."""
     minimum_elements: int = 4096
@@ -90,15 +99,17 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     return artifact.at(context.folder)
 
 
-def _products(editor: Editor, config: Config) -> list[Linear | Attention]:
+def _products(editor: Editor, config: Config) -> list[Linear | Attention | Convolution]:
     """What is quantized, in the order of the graph."""
-    found: list[Linear | Attention] = [
+    found: list[Linear | Attention | Convolution] = [
         linear
         for linear in find_linears(editor, operators=config.operators, exclude=config.exclude)
         if math.prod(linear.shape(editor)) >= config.minimum_elements
     ]
     if "Attention" in config.operators:
         found.extend(find_attentions(editor, exclude=config.exclude))
+    if "Conv" in config.operators:
+        found.extend(find_convolutions(editor, exclude=config.exclude))
     place = {node.output[0]: index for index, node in enumerate(editor.nodes)}
     return sorted(found, key=lambda product: place[product.node.output[0]])
 
@@ -113,7 +124,7 @@ class _Writer:
         self._activations: dict[str, Quantized] = {}
         self._matrices: dict[tuple[str, bool, float], Matrix] = {}
 
-    def share_tables(self, chosen: Sequence[Linear | Attention]) -> None:
+    def share_tables(self, chosen: Sequence[Linear | Attention | Convolution]) -> None:
         """Store a table that is an embedding and an output layer at once, for both to read."""
         config = self._config
         if config.weights != "int8" or not (config.per_channel and config.symmetric):
@@ -124,11 +135,13 @@ class _Writer:
             if tied:
                 self._share(table, tied)
 
-    def write(self, product: Linear | Attention) -> None:
+    def write(self, product: Linear | Attention | Convolution) -> None:
         """Put the quantized form of a product in its place."""
         if isinstance(product, Linear):
             matrix = self._matrix(product)
             nodes = lower(self._editor, product, lambda x, y: self._product(x, matrix, y))
+        elif isinstance(product, Convolution):
+            nodes = self._convolution(product)
         else:
             nodes = self._attention(product)
         self._editor.replace(product.node, nodes)
@@ -136,6 +149,18 @@ class _Writer:
     def _product(self, x: str, matrix: Matrix, y: str) -> list[NodeProto]:
         activation, nodes = self._activation(x)
         return [*nodes, *integer_product(self._editor, activation, matrix, y)]
+
+    def _convolution(self, convolution: Convolution) -> list[NodeProto]:
+        editor, y = self._editor, convolution.y
+        activation, nodes = self._activation(convolution.x)
+        seen, cut = columns(editor, activation, convolution)
+        matrix = self._store(convolution.weight(editor), convolution.filters)
+        steps = editor.fresh(f"{y}_by_step")  # (B, steps, N)
+        plain = editor.fresh(f"{y}_product") if convolution.bias else steps
+        nodes = [*nodes, *cut, *integer_product(editor, seen, matrix, plain)]
+        if convolution.bias:
+            nodes.append(helper.make_node("Add", [plain, convolution.bias], [steps]))
+        return [*nodes, helper.make_node("Transpose", [steps], [y], perm=[0, 2, 1])]
 
     def _attention(self, attention: Attention) -> list[NodeProto]:
         array = self._editor.array(attention.weight)

@@ -5,6 +5,8 @@ least squared error. `accuracy_level` 4 lets kernels round activations to 8 bits
 is where their speed comes from; 0 and 1 keep them in fp32.
 Saves size and memory bandwidth: for one token at a time; for whole sequences 8-bit products
 (`quantize.dynamic`) are faster.
+Filters of convolutions, where they are asked for, are stored in 8 bits and widened while a runtime loads
+the graph: a smaller file at the same speed.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+from onnx import NodeProto, TensorProto
 from pydantic import Field, field_validator
 
 from compress.core.artifact import GRAPH_NAME, ArtifactKind
@@ -19,17 +23,15 @@ from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.graph.edit import Editor
 from compress.graph.io import read_graph, write_graph
-from compress.graph.linear import find_linears, lower
+from compress.graph.linear import find_linears, is_excluded, lower
 from compress.graph.quantized import block_product, store_blocks
 from compress.graph.tables import find_tables
 from compress.graph.tied import share_blocks
+from compress.numerics.grid import fit_grid, signed
 from compress.numerics.pack import round_to_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import numpy as np
-    from onnx import NodeProto
 
     from compress.core.artifact import Artifact, Context
     from compress.graph.linear import Linear
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 ACCEPTS = ArtifactKind.ONNX
 PRODUCES = ArtifactKind.ONNX
+
+_CONVOLUTIONS = ("Conv", "ConvTranspose")
 
 
 class Config(Frozen):
@@ -54,7 +58,7 @@ class Config(Frozen):
     """Store scales in fp16 where they fit; runtimes widen them while they load the graph."""
     accuracy_level: int = Field(default=4, ge=0, le=4)
     """Of the kernel: 4 computes in int8, 1 in fp32, 0 as the kernel likes."""
-    operators: tuple[Literal["MatMul", "Gemm"], ...] = ("MatMul", "Gemm")
+    operators: tuple[Literal["MatMul", "Gemm", "Conv"], ...] = ("MatMul", "Gemm")
     exclude: tuple[str, ...] = ()
     """Patterns (`*`, `?`) of node or weight names that stay as they are."""
     minimum_elements: int = 4096
@@ -82,10 +86,16 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """
     editor = Editor(read_graph(artifact.graph))
     chosen = _linears(editor, config)
-    if not chosen:
-        message = f"no product with a constant fp32 matrix of {config.minimum_elements} numbers or more"
+    filters = _filters(editor, config) if "Conv" in config.operators else []
+    if not (chosen or filters):
+        message = (
+            f"no constant fp32 weight of {config.minimum_elements} numbers or more in {config.operators}"
+        )
         raise CompressError("nothing-to-quantize", message, hint="leave quantize.weights out")
-    with context.progress.track("Rounding weights", len(chosen)) as advance:
+    with context.progress.track("Rounding weights", len(chosen) + len(filters)) as advance:
+        for convolution in filters:
+            _store_filters(editor, convolution)
+            advance()
         shared = _share_tables(editor, chosen, config)
         advance(len(shared))
         stored: dict[tuple[str, bool, float], Blocks] = {}
@@ -100,6 +110,33 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
 def _linears(editor: Editor, config: Config) -> list[Linear]:
     found = find_linears(editor, operators=config.operators, exclude=config.exclude)
     return [one for one in found if math.prod(one.shape(editor)) >= config.minimum_elements]
+
+
+def _filters(editor: Editor, config: Config) -> list[NodeProto]:
+    """The convolutions, of any rank and grouping, whose filters are stored in 8 bits."""
+    found = []
+    for node in editor.nodes:
+        form = editor.form(node.input[1]) if node.op_type in _CONVOLUTIONS and not node.domain else None
+        if form is None or form[1] != np.float32 or math.prod(form[0]) < config.minimum_elements:
+            continue
+        if not is_excluded([node.name, node.input[1]], config.exclude):
+            found.append(node)
+    return found
+
+
+def _store_filters(editor: Editor, node: NodeProto) -> None:
+    """int8 with a scale for each filter (the first axis), and the two operations that widen them."""
+    name = node.input[1]
+    array = editor.array(name)
+    assert array is not None
+    grid = fit_grid(array.reshape(len(array), -1), codes=signed(8))
+    codes = editor.add(grid.encode(array.reshape(len(array), -1)).reshape(array.shape), f"{name}_codes")
+    scale = editor.add(grid.scale.reshape(-1, *[1] * (array.ndim - 1)), f"{name}_scale")
+    real = editor.derive("Cast", [codes], f"{name}_float", to=TensorProto.FLOAT)
+    new = NodeProto()
+    new.CopyFrom(node)
+    new.input[1] = editor.derive("Mul", [real, scale], f"{name}_wide")
+    editor.replace(node, [new])
 
 
 def _share_tables(editor: Editor, chosen: Sequence[Linear], config: Config) -> set[str]:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from compress.core.errors import CompressError
 from compress.numerics.pack import round_to_blocks
 from compress.passes.quantize import weights
-from tests.unit.graphs import apply, cosine, matrix, model, node, operators, run
+from tests.unit.graphs import apply, cosine, matrix, model, node, operators, optimized, run
 
 X = {"x": matrix(2, 5, 72)}
 
@@ -78,3 +78,22 @@ def test_bad_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CompressError) as caught:
         apply(weights, model([node("Relu", ["x"], "y")], {}, X), tmp_path)
     assert caught.value.code == "nothing-to-quantize"
+
+
+@pytest.mark.parametrize(
+    ("operator", "shape", "settings"),
+    [
+        ("Conv", (8, 4, 3, 3), {}),
+        ("Conv", (8, 2, 3), {"group": 2}),
+        ("ConvTranspose", (4, 8, 3, 3), {}),
+    ],
+)
+def test_filters_are_stored_in_eight_bits_and_widened_on_loading(
+    tmp_path: Path, operator: str, shape: tuple[int, ...], settings: dict[str, int]
+) -> None:
+    feeds = {"x": matrix(1, 4, *[9] * (len(shape) - 2))}
+    graph = model([node(operator, ["x", "w"], "y", **settings)], {"w": matrix(*shape)}, feeds)
+    found = apply(weights, graph, tmp_path, operators=("Conv",), minimum_elements=0)
+    assert cosine(run(found, feeds)[0], run(graph, feeds)[0]) > 0.9999
+    assert {tensor.data_type for tensor in found.graph.initializer if len(tensor.dims) > 1} == {1, 3}
+    assert not {"Cast", "Mul"} & set(optimized(found, tmp_path))
