@@ -178,7 +178,7 @@ class Evidence(Frozen):
     parity: list[dict[str, Any]]
     """Per shape: the largest absolute difference of each output from the module's."""
     fused: dict[str, int]
-    """Fused operators in the graph that was measured as the fp32 baseline, by type."""
+    """What was fused or simplified in the published graph, by type."""
     operators: dict[str, int]
     """Operators in the published graph, by type."""
     samples: tuple[Samples, ...]

@@ -20,6 +20,7 @@ from compress.core.report import (
 )
 from compress.graph.census import census
 from compress.graph.io import read_graph
+from compress.passes.export.fuse import FUSE_FACTS
 from compress.passes.export.onnx import EXPORT_FACTS
 from compress.pipeline.cache import package_versions
 from compress.pipeline.contenders import FP32, RESULT, TORCH
@@ -74,7 +75,7 @@ def make_report(
 
 def step_lines(trial: Trial) -> list[StepLine]:
     """Every step that ran or was dropped: the export that all start from, then each candidate's own."""
-    lines = [_line(trial.base, recipe="fp32", accuracy=trial.baseline, kept=True, why=_BASE)]
+    lines = [_line(trial.base, recipe="plain export", accuracy=trial.baseline, kept=True, why=_BASE)]
     for candidate in trial.candidates:
         lines += _candidate_steps(candidate, trial)
     return lines
@@ -106,7 +107,7 @@ def _dropped(dropped: Dropped, recipe: str) -> StepLine:
     )
 
 
-_BASE = "the fp32 graph that every candidate is compared with"
+_BASE = "the baseline: the fp32 graph as torch exports it"
 
 
 def _line(made: Made, *, recipe: str, accuracy: float | None, kept: bool, why: str) -> StepLine:
@@ -153,15 +154,15 @@ def make_evidence(
     notes: Sequence[str],
 ) -> Evidence:
     """Put `evidence.json` together; `result` is the published graph."""
-    facts = json.loads((trial.base.artifact.folder / EXPORT_FACTS).read_text(encoding="utf8"))
+    parity = json.loads((trial.base.artifact.folder / EXPORT_FACTS).read_text(encoding="utf8"))["parity"]
     before, after = census(read_graph(trial.base.artifact.graph)), census(read_graph(result))
     return Evidence(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         data=data_facts(splits),
         host=host,
         versions={**package_versions(), "python": platform.python_version()},
-        parity=facts["parity"],
-        fused=facts["fused"],
+        parity=parity,
+        fused=_fused(result.parent),
         operators=after.operators,
         samples=tuple(samples),
         ratios=ratios,
@@ -170,6 +171,14 @@ def make_evidence(
         noise=list(noise),
         notes=list(notes),
     )
+
+
+def _fused(folder: Path) -> dict[str, int]:
+    path = folder / FUSE_FACTS
+    if not path.exists():
+        return {}
+    fused: dict[str, int] = json.loads(path.read_text(encoding="utf8"))["fused"]
+    return fused
 
 
 def data_facts(splits: Splits) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from compress.core.errors import CompressError
 from compress.core.paths import refuse_existing
 from compress.core.profile import Profile, load_profile, load_recipe
-from compress.core.recipe import Recipe
+from compress.core.recipe import Recipe, Step
 from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, parse_size
 from compress.measure.host import Host, detect_host, differences, on_host
 from compress.model.resolve import Model, resolve
@@ -52,8 +52,8 @@ class Plan:
 
     @property
     def base(self) -> Recipe:
-        """The fp32 graph that is the second baseline."""
-        return with_export(Recipe(name="fp32", steps=()))
+        """The second baseline: torch's own export, which ONNX Runtime optimizes as it always does."""
+        return Recipe(name="plain export", steps=(Step(name=EXPORT),))
 
 
 def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Plan:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 EXPORT = "export.onnx"
+FUSE = "export.fuse"
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,12 @@ def bind(step: Step) -> BoundStep:
 
 
 def with_export(recipe: Recipe) -> Recipe:
-    """The recipe with the export that it leaves implicit: before the first step that needs a graph."""
+    """The recipe with what it leaves implicit: export and fusion, before the first step on a graph."""
     if any(step.name.startswith("export.") for step in recipe.steps):
         return recipe
     kinds = [bind(step).implementation.ACCEPTS for step in recipe.steps]
     first = next((i for i, kind in enumerate(kinds) if kind is ArtifactKind.ONNX), len(kinds))
-    steps = (*recipe.steps[:first], Step(name=EXPORT), *recipe.steps[first:])
+    steps = (*recipe.steps[:first], Step(name=EXPORT), Step(name=FUSE), *recipe.steps[first:])
     return recipe.model_copy(update={"steps": steps})
 
 

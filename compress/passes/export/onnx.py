@@ -10,15 +10,16 @@ import logging
 import warnings
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+import onnx_ir as ir
 import torch
 
 from compress.core.artifact import GRAPH_NAME, Artifact, ArtifactKind, Context
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.graph.io import SINGLE_FILE_LIMIT, read_graph, write_graph
-from compress.graph.optimize import optimize
+from compress.graph.naming import name_by_module
 from compress.graph.parity import Parity, compare
 from compress.graph.session import open_runner
 from compress.model.inputs import Inputs, inputs_of
@@ -35,23 +36,20 @@ ACCEPTS = ArtifactKind.CHECKPOINT
 PRODUCES = ArtifactKind.ONNX
 
 EXPORT_FACTS = "export.json"
-"""What the export saw, for the report: parity by shape and what was fused. Not published."""
+"""What the comparison saw, for the report. Not published."""
 
 _PARITY_SHAPES = ((1, 16), (2, 7), (3, 61), (2, 128))
 """(batch, length) pairs; none is the one that was traced."""
 
 
 class Config(Frozen):
-    """`graph`: `contrib` lets ONNX Runtime's fused operators in, `standard` keeps to ONNX's own, which
-    every runtime knows.
-    """
+    """`opset` is the version of ONNX's operators that is asked for."""
 
-    graph: Literal["contrib", "standard"] = "contrib"
     opset: int = 20
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
-    """Export, optimize and compare; see the module.
+    """Export and compare; see the module.
 
     Raises:
         CompressError: the module cannot be traced, or its inputs are not supported.
@@ -63,7 +61,7 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     graph = context.folder / GRAPH_NAME
     with context.progress.track("export to ONNX"):
         _trace(wrapped, inputs, graph, opset=config.opset)
-        fused = _optimize(graph, level=config.graph)
+        _name(graph)
     with context.progress.track("compare with the module", total=len(_PARITY_SHAPES)) as advance:
         parity = []
         runner = open_runner(graph)
@@ -71,7 +69,7 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
             parity += _compare(wrapped, inputs, runner, batch=batch, length=length, seed=index + 1)
             advance()
     copy_sidecars(artifact.folder, context.folder, text="input_ids" in inputs.names)
-    facts = {"parity": [asdict(line) for line in parity], "fused": fused}
+    facts = {"parity": [asdict(line) for line in parity]}
     (context.folder / EXPORT_FACTS).write_text(json.dumps(facts), encoding="utf8")
     return artifact.at(context.folder, kind=PRODUCES)
 
@@ -134,12 +132,13 @@ def _large(module: torch.nn.Module) -> bool:
     return bool(sum(p.numel() * p.element_size() for p in module.parameters()) > SINGLE_FILE_LIMIT)
 
 
-def _optimize(graph: Path, *, level: Literal["contrib", "standard"]) -> dict[str, int]:
-    model, fused = optimize(read_graph(graph), level=level)
+def _name(graph: Path) -> None:
+    """Name weights by their modules, so that later steps and reports can tell what they are."""
+    model = ir.from_proto(read_graph(graph))
+    name_by_module(model.graph)
     for old in graph.parent.glob(f"{graph.name}*"):
         old.unlink()
-    write_graph(model, graph)
-    return fused
+    write_graph(ir.to_proto(model), graph)
 
 
 def _compare(
