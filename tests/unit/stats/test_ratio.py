@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from compress.stats.ratio import FEWEST, critical_rank, speedup
+from compress.stats.ratio import FEWEST, critical_rank, dependence, speedup
 
 
 @pytest.mark.parametrize("rounds", range(FEWEST, 13))
@@ -31,6 +31,7 @@ def test_the_interval_is_what_the_test_does_not_reject():
     baseline, result = rng.lognormal(0.5, 0.1, 15), rng.lognormal(0, 0.1, 15)
     found = speedup(baseline, result)
     logs = np.log(baseline / result)
+    assert dependence(logs) == 1
     for factor, accepted in ((0.999, False), (1.001, True)):
         p = stats.wilcoxon(logs - np.log(found.low * factor), method="exact").pvalue
         assert (p > 0.05) == accepted
@@ -80,3 +81,20 @@ def test_units_do_not_matter_and_swapping_inverts(values, unit):
 def test_rows_that_do_not_pair_are_refused(a, b):
     with pytest.raises(ValueError, match="two equal rows"):
         speedup(np.array(a), np.array(b))
+
+
+def test_rounds_in_a_row_that_agree_count_for_less():
+    wave = np.sin(np.arange(40) / 4)
+    assert dependence(wave) > 3
+    assert dependence(wave[np.random.default_rng(0).permutation(40)]) < 1.5
+
+
+def test_dependence_of_a_known_process():
+    """x_t = 0.5 x_(t-1) + e_t: 1 + 2 (0.5 + 0.25) over the first two lags."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=20_000)
+    values = np.zeros_like(noise)
+    for index in range(1, len(noise)):
+        values[index] = 0.5 * values[index - 1] + noise[index]
+    assert dependence(values) == pytest.approx(2.5, abs=0.12)
+    assert dependence(noise) == pytest.approx(1, abs=0.05)
