@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import TensorProto
 
-from compress.graph.components import component_by_name, component_of
+from compress.graph.components import Surroundings, component_by_name, component_of
 from compress.graph.edit import attributes
 
 if TYPE_CHECKING:
@@ -71,15 +71,16 @@ class Census:
 
 def census(model: ModelProto) -> Census:
     """Count a graph. Tensors are sized by their shape and dtype, so they need not be in memory."""
-    readers = _readers(model.graph)
+    around = Surroundings(model.graph)
     sizes: Counter[tuple[str, str]] = Counter()
     parameters = 0
     for tensor in model.graph.initializer:
         elements = math.prod(tensor.dims)
         bits = _bits(tensor.data_type)
-        dtype, codes = _stored_as(tensor, readers.get(tensor.name, []))
-        learned = _is_parameter(tensor, readers.get(tensor.name, []))
-        component = component_of(tensor.name, model.graph, readers) if learned else None
+        readers = around.readers.get(tensor.name, [])
+        dtype, codes = _stored_as(tensor, readers)
+        learned = _is_parameter(tensor, readers)
+        component = component_of(tensor.name, around) if learned else None
         component = component or component_by_name(tensor.name) or "other"
         sizes[component, dtype] += math.ceil(elements * bits / 8)
         parameters += elements * codes if learned else 0
@@ -113,15 +114,6 @@ def _all_nodes(graph: GraphProto) -> Iterator[NodeProto]:
         for item in node.attribute:
             for inner in [*([item.g] if item.type == onnx.AttributeProto.GRAPH else []), *item.graphs]:
                 yield from _all_nodes(inner)
-
-
-def _readers(graph: GraphProto) -> dict[str, list[tuple[NodeProto, int]]]:
-    """By value: the nodes that read it, and as which of their inputs."""
-    readers: dict[str, list[tuple[NodeProto, int]]] = {}
-    for node in graph.node:
-        for index, name in enumerate(node.input):
-            readers.setdefault(name, []).append((node, index))
-    return readers
 
 
 def _bits(data_type: int) -> int:

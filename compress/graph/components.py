@@ -6,11 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from onnx import GraphProto, NodeProto
 
-    Readers = Mapping[str, Sequence[tuple[NodeProto, int]]]
 
 _PATTERNS = {
     "norm": r"[a-z_]*(norm|layrnorm)[a-z_]*\d*|ln_?[a-z\d]*|bn\d*",
@@ -30,6 +27,9 @@ like. The order decides where several match: a norm inside an attention block is
 
 _THROUGH = {"Add", "Cast", "Mul", "Reshape", "Split", "Squeeze", "Sum", "Transpose", "Unsqueeze"}
 """Operators that leave a value what it is, when asking what a product is for."""
+
+_THROUGH_BACKWARD = {*_THROUGH, "DynamicQuantizeLinear", "QuantizeLinear"} - {"Add", "Sum"}
+"""The same backward; a sum has two origins, and one of them is the whole network before it."""
 
 _ATTENTION = {"Attention", "MultiHeadAttention", "GroupQueryAttention", "QAttention", "Softmax"}
 _ACTIVATIONS = {
@@ -70,19 +70,62 @@ def component_by_name(name: str) -> str | None:
     return "embedding" if _RULES["embedding"].fullmatch(parts[-1]) else None
 
 
-def component_of(name: str, graph: GraphProto, readers: Readers) -> str:
+class Surroundings:
+    """Who reads and who makes each value of a graph, looked up once."""
+
+    def __init__(self, graph: GraphProto) -> None:
+        self.readers: dict[str, list[tuple[NodeProto, int]]] = {}
+        """By value: the nodes that read it, and as which of their inputs."""
+        for node in graph.node:
+            for index, name in enumerate(node.input):
+                self.readers.setdefault(name, []).append((node, index))
+        self.makers = {name: node for node in graph.node for name in node.output}
+        self.outputs = {value.name for value in graph.output}
+        self.constants = {tensor.name for tensor in graph.initializer}
+
+    def kind(self, node: NodeProto) -> str:
+        """A node's type; of a product of two activations, as of queries and keys, `Attention`."""
+        both = node.op_type == "MatMul" and not self.constants & set(node.input)
+        return "Attention" if both else str(node.op_type)
+
+    def ahead(self, node: NodeProto, depth: int = _DEPTH) -> set[str]:
+        """The kinds of nodes that the results of `node` go to, and `output` where they are results
+        of the graph; through what leaves a value as it is.
+        """
+        found = {"output"} if self.outputs & set(node.output) else set()
+        for name in node.output if depth else ():
+            for reader, _ in self.readers.get(name, ()):
+                found |= self.ahead(reader, depth - 1) if reader.op_type in _THROUGH else {self.kind(reader)}
+        return found
+
+    def behind(self, node: NodeProto, depth: int = _DEPTH) -> set[str]:
+        """The kinds of nodes that the operands of `node` come from."""
+        found: set[str] = set()
+        for name in node.input if depth else ():
+            maker = self.makers.get(name)
+            if maker is None:
+                continue
+            through = maker.op_type in _THROUGH_BACKWARD
+            found |= self.behind(maker, depth - 1) if through else {self.kind(maker)}
+        return found
+
+
+def component_of(name: str, around: Surroundings) -> str:
     """The component of a learned tensor. A table that is looked up is an embedding, even where an
     output layer shares it; for the rest a name tells more than the operators around.
     """
-    lookups = {node.op_type for node, index in readers.get(name, ()) if index == 0} & _LOOKUPS
-    if lookups and component_by_name(name) in {None, "head"}:
+    looked_up = any(
+        index == 0 and node.op_type in _LOOKUPS | {"DequantizeLinear"} and _is_lookup(node, around)
+        for node, index in around.readers.get(name, ())
+    )
+    if looked_up and component_by_name(name) in {None, "head"}:
         return "embedding"
-    return component_by_name(name) or component_by_use(name, graph, readers)
+    return component_by_name(name) or component_by_use(name, around)
 
 
-def component_by_use(name: str, graph: GraphProto, readers: Readers) -> str:
+def component_by_use(name: str, around: Surroundings) -> str:
     """The component of a tensor without a telling name, by the operators that it meets."""
-    for node, index in readers.get(name, ()):
+    for node, index in around.readers.get(name, ()):
         if node.op_type in _NORMS:
             return "norm"
         if node.op_type in _CONVOLUTIONS:
@@ -90,47 +133,31 @@ def component_by_use(name: str, graph: GraphProto, readers: Readers) -> str:
         if node.op_type in _LOOKUPS and index == 0:
             return "embedding"
         if node.op_type in {"DequantizeLinear", "Transpose", "Reshape"}:
-            return component_by_use(node.output[0], graph, readers)
-        found = _product_for(node, graph, readers)
+            return component_by_use(node.output[0], around)
+        found = _product_for(node, around)
         if found is not None:
             return found
     return "other"
 
 
-def _product_for(node: NodeProto, graph: GraphProto, readers: Readers) -> str | None:
-    """What the result of a product goes to, or what its operand comes from."""
-    outputs = {value.name for value in graph.output}
-    ahead = _meets(node, 0, readers)
-    makers = {name: other for other in graph.node for name in other.output}
-    behind = _comes_from(node, 0, makers)
-    if ahead & _ATTENTION or behind & _ATTENTION:
+def _is_lookup(node: NodeProto, around: Surroundings) -> bool:
+    if node.op_type in _LOOKUPS:
+        return True
+    return any(reader.op_type in _LOOKUPS for reader, _ in around.readers.get(node.output[0], ()))
+
+
+def _product_for(node: NodeProto, around: Surroundings) -> str | None:
+    """What the result of a product goes to, or what its operand comes from. A bias belongs to the
+    product that it is added to.
+    """
+    products = (
+        [around.makers[name] for name in node.input if name in around.makers] if node.op_type == "Add" else []
+    )
+    near = around.ahead(node)
+    for one in [node, *products]:
+        near |= around.behind(one)
+    if near & _ATTENTION:
         return "attention"
-    if ahead & _ACTIVATIONS or behind & _ACTIVATIONS:
+    if near & _ACTIVATIONS:
         return "ffn"
-    return "head" if any(name in outputs for name in _reached(node, 0, readers)) else None
-
-
-def _meets(node: NodeProto, depth: int, readers: Readers) -> set[str]:
-    found: set[str] = set()
-    for name in node.output if depth < _DEPTH else ():
-        for reader, _ in readers.get(name, ()):
-            found |= _meets(reader, depth + 1, readers) if reader.op_type in _THROUGH else {reader.op_type}
-    return found
-
-
-def _reached(node: NodeProto, depth: int, readers: Readers) -> set[str]:
-    names = set(node.output)
-    for name in node.output if depth < _DEPTH else ():
-        for reader, _ in readers.get(name, ()):
-            names |= _reached(reader, depth + 1, readers) if reader.op_type in _THROUGH else set()
-    return names
-
-
-def _comes_from(node: NodeProto, depth: int, makers: Mapping[str, NodeProto]) -> set[str]:
-    found: set[str] = set()
-    for name in node.input if depth < _DEPTH else ():
-        maker = makers.get(name)
-        if maker is not None:
-            through = maker.op_type in {*_THROUGH, "DynamicQuantizeLinear"} - {"Add", "Sum"}
-            found |= _comes_from(maker, depth + 1, makers) if through else {maker.op_type}
-    return found
+    return "head" if "output" in near else None

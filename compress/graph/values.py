@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
@@ -22,7 +23,19 @@ def dims(value: ir.Value | None) -> tuple[Dim, ...] | None:
     """The shape of a value; None where even the number of axes is unknown."""
     if value is None or value.shape is None:
         return None
-    return tuple(size if isinstance(size, int) else size.value for size in value.shape)
+    return tuple(size if isinstance(size, int) else _plain(size.value) for size in value.shape)
+
+
+_ROUND_TRIP = re.compile(r"\(*(\w+)\*(\w+)\)*//\(*(\w+)\)*")
+"""What is left of a view to (-1, T) and back: `((batch*sequence)//batch)`, which is `sequence`."""
+
+
+def _plain(name: str | None) -> str | None:
+    found = _ROUND_TRIP.fullmatch(name or "")
+    if found is None:
+        return name
+    first, second, divisor = found.groups()
+    return second if divisor == first else first if divisor == second else name
 
 
 def same_dims(first: Dim, second: Dim) -> bool:
