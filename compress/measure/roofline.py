@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from compress.core.profile import Profile
 
 UNCERTAINTY = 0.25
-"""How far an estimated ratio is taken to be off: twice what ratios were off by where it was fitted."""
+"""How far an estimated ratio is taken to be off: a little more than the worst seen where it was fitted."""
 
 _CALL_S = {"cpu": 2e-6, "cuda": 6e-6}
 """To call an operator: fitted on the processor, the usual launch of a kernel on a GPU."""

@@ -171,7 +171,8 @@ def run_child(request: StepRequest, progress: Progress) -> StepReply:
     Raises:
         InternalError: the process died without a reply; the last line it wrote is in the message.
     """
-    command = [sys.executable, "-m", "compress.pipeline.child"]
+    # -P: a module in the working folder must not stand in for one that is installed.
+    command = [sys.executable, "-P", "-m", "compress.pipeline.child"]
     pipe = subprocess.PIPE
     with (
         subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, encoding="utf8") as child,

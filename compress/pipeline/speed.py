@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compress.core.report import Figures, Ratio, Samples
+from compress.measure.host import usable_cores
 from compress.measure.latency import Timings, interleave, ratio
 from compress.measure.processes import Contender
 from compress.pipeline.contenders import FP32, RESULT, TORCH
@@ -162,5 +162,5 @@ class Final:
 
 def threads_of(profile: Profile) -> int:
     """The threads that every contender computes with: the profile's cores, at most this process's."""
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    here = usable_cores()
     return min(profile.cores or here, here)

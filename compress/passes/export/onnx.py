@@ -56,6 +56,10 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
         InternalError: the graph does not answer as the module does.
     """
     module = load_module(artifact.folder, artifact.task)
+    if hasattr(module, "set_attn_implementation"):
+        # As products and a softmax, which the rules of fusion know; what torch decomposes its own fused
+        # attention into carries guards against rows without any key.
+        module.set_attn_implementation("eager")
     inputs = inputs_of(module, artifact.folder)
     wrapped = _Exportable(module, inputs, _output_names(module, inputs, artifact.task))
     graph = context.folder / GRAPH_NAME
