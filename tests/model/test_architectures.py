@@ -35,12 +35,36 @@ def recipe(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def target(tmp_path_factory):
+    """This host, timed at shapes this small."""
+    path = tmp_path_factory.mktemp("profiles") / "tiny.yaml"
+    path.write_text(
+        "name: tiny\ndescription: this host\nworkloads:\n"
+        "  latency: {batch: 1, length: 16}\n  throughput: {batch: 2, length: 16}\n"
+    )
+    return path
+
+
 @pytest.mark.parametrize("name", tiny.ARCHITECTURES)
-def test_an_architecture_becomes_an_artifact(name, cli, tiny_models, data, recipe):
+def test_an_architecture_becomes_an_artifact(name, cli, tiny_models, data, recipe, target):
     task = tiny.ARCHITECTURES[name][2]
     # Random weights answer by a hair's breadth: what is held here is that answers are alike at all.
     allowed = "2x" if task in ("fill-mask", "text-generation") else "30%"
-    words = ["--recipe", recipe, "--seconds", "0", "--out", "out", "--max-drop", allowed, "--limit", "300"]
+    words = [
+        "--recipe",
+        recipe,
+        "--target",
+        target,
+        "--seconds",
+        "0",
+        "--out",
+        "out",
+        "--max-drop",
+        allowed,
+        "--limit",
+        "120",
+    ]
     if task not in ("token-classification", "question-answering"):
         words += ["--data", data(name)]
     called = cli("run", tiny_models(name), *words, "--json")
