@@ -68,7 +68,8 @@ def test_the_target_decides_about_the_range(tmp_path: Path, saturates: bool | No
     assert np.abs(weights_of(found)["w_codes"].astype(int)).max() == top
 
 
-def test_one_input_is_quantized_once_and_runtimes_fuse_the_rest(tmp_path: Path) -> None:
+@pytest.mark.parametrize("opset", [17, 20, 23])
+def test_one_input_is_quantized_once_and_runtimes_fuse_the_rest(tmp_path: Path, opset: int) -> None:
     nodes = [
         *(node("MatMul", ["x", f"w{name}"], f"{name}_product") for name in "qkv"),
         *(node("Add", [f"{name}_product", f"b{name}"], name) for name in "qkv"),
@@ -77,7 +78,7 @@ def test_one_input_is_quantized_once_and_runtimes_fuse_the_rest(tmp_path: Path) 
         node("Add", ["o", "bo"], "y"),
     ]
     constants = {f"w{name}": matrix(32, 32) for name in "qkvo"} | {f"b{name}": matrix(32) for name in "qkvo"}
-    graph = model(nodes, constants, X)
+    graph = model(nodes, constants, X, opset=opset)
     found = apply(dynamic, graph, tmp_path, minimum_elements=0)
     assert operators(found)["DynamicQuantizeLinear"] == 2
     assert cosine(run(found, X)[0], run(graph, X)[0]) > 0.999
