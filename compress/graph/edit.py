@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 MICROSOFT = "com.microsoft"
 """The domain of ONNX Runtime's own operators."""
 
-_RESHAPING = {"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Slice", "Concat"}
-"""Operators through which a constant is followed: exporters leave them between a weight and its use."""
+_FOLDED = frozenset({
+    "Add", "Cast", "Concat", "Constant", "Div", "Identity", "Mul", "Neg", "Pow", "Reciprocal", "ReduceL2",
+    "ReduceSum", "Reshape", "Slice", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze",
+})  # fmt: skip
+"""Operators through which a constant is followed: exporters leave them between a weight and its use
+(a transposition, a cast, the normalization of a parametrized weight)."""
 
 
 class Editor:
@@ -42,6 +46,14 @@ class Editor:
                 self._readers.setdefault(name, []).append(node)
         self._outputs = {value.name for value in self.graph.output}
         self._names = set(_names_in(self.graph))
+        self._constants = {*self._tensors}
+        for node in self.nodes:  # in an order in which inputs come first
+            if (
+                not node.domain
+                and node.op_type in _FOLDED
+                and self._constants.issuperset(filter(None, node.input))
+            ):
+                self._constants.update(node.output)
         self._replaced: dict[str, list[NodeProto]] = {}
         self._first: list[NodeProto] = []
 
@@ -59,16 +71,11 @@ class Editor:
 
     def is_constant(self, name: str) -> bool:
         """Whether a value is known without running the graph (see `array`)."""
-        if name in self._tensors:
-            return True
-        node = self._makers.get(name)
-        if node is None or node.domain or node.op_type not in {*_RESHAPING, "Constant"}:
-            return False
-        return all(self.is_constant(source) for source in node.input if source)
+        return name in self._constants
 
     def array(self, name: str) -> np.ndarray | None:
-        """The value of an initializer, of a Constant, or of constants that were only reshaped,
-        transposed, cut, joined or cast; None for what depends on the graph's inputs.
+        """The value of an initializer, of a Constant, or of what is computed from these by moving,
+        casting and plain arithmetic; None for everything else.
         """
         if name in self._tensors or not self.is_constant(name):
             return self.stored(name)

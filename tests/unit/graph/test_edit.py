@@ -32,6 +32,21 @@ def test_constants_are_followed_through_reshaping_nodes() -> None:
     assert editor.form("y") is None
 
 
+def test_a_normalized_weight_is_a_constant() -> None:
+    weight, size = matrix(4, 3), matrix(4, 1)
+    nodes = [
+        node("ReduceL2", ["v", "last"], "norm"),
+        node("Div", ["g", "norm"], "factor"),
+        node("Mul", ["v", "factor"], "w"),
+        node("Mul", ["w", "x"], "y"),
+    ]
+    graph = model(nodes, {"v": weight, "g": size, "last": np.array([1])}, {"x": matrix(4, 3)})
+    found = Editor(graph).array("w")
+    assert found is not None
+    assert np.allclose(found, weight * size / np.linalg.norm(weight, axis=1, keepdims=True), atol=1e-6)
+    assert Editor(graph).array("y") is None
+
+
 def test_the_root_of_a_value_knows_how_often_it_was_transposed() -> None:
     nodes = [
         node("Transpose", ["w"], "a", perm=[1, 0]),
