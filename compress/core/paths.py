@@ -110,6 +110,19 @@ def refuse_existing(target: Path, *, replace: bool) -> None:
         raise CompressError("output-exists", message, hint=hint)
 
 
+def refuse_unwritable(target: Path) -> None:
+    """Refuse an output that could not be written at the end; look at this before any long work.
+
+    Raises:
+        CompressError: what is to hold it is no folder, or may not be written.
+    """
+    parent = next(folder for folder in target.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise unwritable(target, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise unwritable(target, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
 def unwritable(target: Path, error: OSError) -> CompressError:
     """The error for an output that cannot be written, with what the system said."""
     if error.errno == errno.ENOSPC:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
-from compress.core.paths import refuse_existing
+from compress.core.paths import refuse_existing, refuse_unwritable
 from compress.core.profile import Profile, load_profile, load_recipe
 from compress.core.recipe import Recipe, Step
 from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, parse_size
@@ -68,6 +68,7 @@ def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Pl
     budgets = _budgets(settings, profile)
     out = Path(values.out or default_output(ref, profile.name))
     refuse_existing(out, replace=values.overwrite)
+    refuse_unwritable(out)
     recipe = load_recipe(values.recipe) if values.recipe else None
     model = resolve(ref, task=values.task, offline=values.offline, cache=cache_folder(), note=note)
     recipes = (recipe,) if recipe else _candidates(profile, model)

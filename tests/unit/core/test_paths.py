@@ -3,7 +3,14 @@ import os
 import pytest
 
 from compress.core.errors import CompressError
-from compress.core.paths import contained, folder_digest, link_missing, published, refuse_existing
+from compress.core.paths import (
+    contained,
+    folder_digest,
+    link_missing,
+    published,
+    refuse_existing,
+    refuse_unwritable,
+)
 
 
 def test_a_folder_is_complete_or_absent(tmp_path):
@@ -50,6 +57,14 @@ def test_a_parent_that_is_a_file_is_unwritable(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(CompressError, match="output-unwritable"), published(tmp_path / "file" / "out"):
         pass
+
+
+def test_an_output_below_a_file_is_refused_before_work(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(CompressError, match="output-unwritable"):
+        refuse_unwritable(tmp_path / "file" / "deep" / "out")
+    refuse_unwritable(tmp_path / "new" / "deep" / "out")
+    assert not (tmp_path / "new").exists()
 
 
 def test_no_space_is_told_as_such(tmp_path):
