@@ -121,7 +121,7 @@ class Editor:
     def add(self, array: np.ndarray, hint: str) -> str:
         """Add an initializer; returns its name."""
         tensor = self.graph.initializer.add()
-        tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), self.fresh(hint)))
+        tensor.CopyFrom(numpy_helper.from_array(np.asarray(array, order="C"), self.fresh(hint)))
         self._tensors[tensor.name] = tensor
         return str(tensor.name)
 
