@@ -36,8 +36,8 @@ def train(folder, name, pixels, labels):
     torch.manual_seed(0)
     architecture = getattr(transformers, tiny.ARCHITECTURES[name][0])
     model = architecture(architecture.config_class.from_pretrained(folder)).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for _ in range(6):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    for _ in range(25):
         for batch in torch.randperm(len(labels)).split(64):
             optimizer.zero_grad()
             model(pixel_values=pixels[batch], labels=labels[batch]).loss.backward()
