@@ -123,6 +123,7 @@ class Editor:
         tensor = self.graph.initializer.add()
         tensor.CopyFrom(numpy_helper.from_array(np.asarray(array, order="C"), self.fresh(hint)))
         self._tensors[tensor.name] = tensor
+        self._constants.add(tensor.name)
         return str(tensor.name)
 
     def replace(self, node: NodeProto, nodes: Sequence[NodeProto]) -> None:
