@@ -34,8 +34,8 @@ def test_an_unknown_key_is_helped():
 
 def test_the_export_is_written_out_where_it_is_implicit():
     names = [step.name for step in with_export(recipe("quantize.dynamic")).steps]
-    assert names == ["export.onnx", "quantize.dynamic"]
-    assert [step.name for step in with_export(recipe()).steps] == ["export.onnx"]
+    assert names == ["export.onnx", "export.fuse", "quantize.dynamic"]
+    assert [step.name for step in with_export(recipe()).steps] == ["export.onnx", "export.fuse"]
     assert with_export(recipe("export.onnx")) == recipe("export.onnx")
 
 
