@@ -63,7 +63,7 @@ def without_padding(array: np.ndarray, feeds: Feeds) -> np.ndarray:
     mask = feeds.get(_MASK)
     if mask is None or mask.ndim != 2 or array.ndim < 3 or array.shape[:2] != mask.shape:
         return array
-    return array[mask.astype(bool)]
+    return np.asarray(array[mask.astype(bool)])
 
 
 class RowSample:
