@@ -179,9 +179,7 @@ def mse_range(histogram: Histogram, *, codes: Codes, symmetric: bool) -> tuple[f
     return low, high
 
 
-def _cost(
-    histogram: Histogram, codes: Codes, symmetric: bool
-) -> Callable[[tuple[float, float]], float]:
+def _cost(histogram: Histogram, codes: Codes, symmetric: bool) -> Callable[[tuple[float, float]], float]:
     used = histogram.counts > 0
     edges = histogram.edges
     centers = ((edges[1:] + edges[:-1]) / 2)[used].astype(np.float32)
