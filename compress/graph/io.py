@@ -35,23 +35,30 @@ def read_graph(path: Path) -> onnx.ModelProto:
 
 
 def write_graph(model: onnx.ModelProto, path: Path) -> None:
-    """Write a graph and check it; large weights go to one file beside it. `model` is left as it is.
+    """Write a graph; weights above the limit go to one file beside it, and `model` then only refers to
+    them: a copy would need their memory twice, and protobuf cannot make one above 2 GiB.
 
     Raises:
         onnx.checker.ValidationError: the graph is not valid ONNX, which is a defect of its maker.
     """
-    if model.ByteSize() < SINGLE_FILE_LIMIT:
+    if _weight_bytes(model) < SINGLE_FILE_LIMIT:
         onnx.save_model(model, str(path))
     else:
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)
         onnx.save_model(
-            copy,
+            model,
             str(path),
             save_as_external_data=True,
             all_tensors_to_one_file=True,
             location=f"{path.name}.data",
         )
+
+
+def _weight_bytes(model: onnx.ModelProto) -> int:
+    """Bytes of the constant tensors. (Protobuf cannot tell the size of a message above 2 GiB.)"""
+    return sum(
+        len(tensor.raw_data) if tensor.HasField("raw_data") else tensor.ByteSize()
+        for tensor in model.graph.initializer
+    )
 
 
 def graph_bytes(path: Path) -> int:

@@ -9,7 +9,7 @@ from sentence_transformers import SentenceTransformer
 
 reference = json.loads(Path(sys.argv[2]).read_text(encoding="utf8"))
 model = SentenceTransformer(sys.argv[1], backend="onnx", model_kwargs={"file_name": "model.onnx"})
-found = np.asarray(model.encode(reference["texts"]))
+found = np.asarray(model.encode(reference["texts"], batch_size=1))
 expected = np.asarray(reference["vectors"])
 norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
 cosines = (found * expected).sum(1) / norms
