@@ -12,8 +12,10 @@ from tests.unit.graph.test_optimize import assert_same
 HEAD = 4
 
 
-def rms_norm(b: Builder, x: str, name: str, *, width: int = HIDDEN, axis: int = -1, power: float = 2) -> str:
-    b.add("Pow", x, b.const(f"{name}_two", float(power)), out=f"{name}_square")
+def rms_norm(
+    b: Builder, x: str, name: str, *, width: int = HIDDEN, axis: int = -1, power: float = 2.0
+) -> str:
+    b.add("Pow", x, b.const(f"{name}_two", power), out=f"{name}_square")
     b.add("ReduceMean", f"{name}_square", b.const(f"{name}_axis", np.array([axis])), out=f"{name}_mean")
     b.add("Add", f"{name}_mean", b.const(f"{name}_epsilon", 1e-6), out=f"{name}_sum")
     b.add("Sqrt", f"{name}_sum", out=f"{name}_root")
