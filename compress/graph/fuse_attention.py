@@ -9,35 +9,27 @@ nodes at 128 tokens, and faster than com.microsoft's Attention and MultiHeadAtte
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
 from compress.graph.values import (
     Dim,
-    View,
     dims,
     insert_before,
     is_weight,
     live_nodes,
-    made_by,
-    merged_heads,
     named_initializer,
     only_reader,
-    put_in_place,
     same_dims,
     scalar,
-    view,
+    transposition,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 ATTENTION_VERSION = 23
 """The first version of the standard operator set that has Attention."""
 
-_HEADS_FIRST = (0, 2, 1, 3)
+_HEADS_FIRST = [0, 2, 1, 3]
 """(B, T, N, H) to (B, N, T, H), and back."""
 
 
@@ -52,15 +44,13 @@ class _Scores:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Operands:
-    """Query, key and value as views; with their heads first they are (B, N, T or S, H)."""
+class _Call:
+    """The inputs of an Attention node: (B, T, N H) with `heads`, or (B, N, T, H) without."""
 
-    query: View
-    key: View
-    value: View
-
-    def all(self) -> tuple[View, View, View]:
-        return self.query, self.key, self.value
+    query: ir.Value
+    key: ir.Value
+    value: ir.Value
+    heads: int | None
 
 
 def fuse_attention(graph: ir.Graph) -> int:
@@ -79,20 +69,16 @@ def _fuse(graph: ir.Graph, softmax: ir.Node) -> bool:
     bias = _bias(graph, scores, dims(softmax.outputs[0]), softmax)
     if scores.biases and bias is None:
         return False
-    operands = _Operands(
-        query=view(scores.query),
-        key=_ungrouped(view(scores.key_transposed).swapped()),
-        value=_ungrouped(view(value)),
-    )
     name = (softmax.name or "").replace("Softmax", "Attention")
-    last = _joined(product) if _is_flat(operands) else None
-    if last is None:
-        _write(graph, product, _heads_first(graph, operands, product), scores.scale, bias, {}, name)
-    else:
-        heads = {"q_num_heads": _heads(operands.query), "kv_num_heads": _heads(operands.key)}
-        flat = [merged_heads(graph, one.source, product) for one in operands.all()]
-        _write(graph, last, flat, scores.scale, bias, heads, name)
-    return True
+    merged = _merged(scores, value, product)
+    if merged is not None:
+        call, reshape = merged
+        _write(graph, reshape, call, scores.scale, bias, name)
+        return True
+    split = _split(graph, scores, value, product)
+    if split is not None:
+        _write(graph, product, split, scores.scale, bias, name)
+    return split is not None
 
 
 def _scores(softmax: ir.Node) -> _Scores | None:
@@ -224,86 +210,91 @@ def _insert_after(graph: ir.Graph, value: ir.Value, nodes: list[ir.Node]) -> Non
         graph.insert_after(maker, nodes)
 
 
-def _ungrouped(repeated: View) -> View:
-    """Keys or values of fewer heads before they were repeated for each query head of a group."""
-    reshape = made_by(repeated.source, "Reshape") if repeated.order == (0, 1, 2, 3) else None
-    expand = made_by(reshape.inputs[0], "Expand") if reshape is not None else None
-    unsqueeze = made_by(expand.inputs[0], "Unsqueeze") if expand is not None else None
-    if reshape is None or expand is None or unsqueeze is None or unsqueeze.inputs[0] is None:
-        return repeated
-    few, wide, many = dims(unsqueeze.inputs[0]), dims(expand.outputs[0]), dims(reshape.outputs[0])
-    if few is None or wide is None or many is None or (len(few), len(wide), len(many)) != (4, 5, 4):
-        return repeated
-    batch, groups, length, width = few
-    times = wide[2]
-    if not (isinstance(groups, int) and isinstance(times, int)):
-        return repeated
-    expected = (batch, groups, times, length, width), (batch, groups * times, length, width)
-    return view(unsqueeze.inputs[0]) if (wide, many) == expected and None not in few else repeated
+def _merged(scores: _Scores, value: ir.Value, product: ir.Node) -> tuple[_Call, ir.Node] | None:
+    """The form (B, T, N H), where all of query, key, value and the result are reshaped from and to it."""
+    reshape = _joined(product)
+    flat = [_flat(source) for source in (scores.query, _untransposed(scores.key_transposed), value)]
+    if reshape is None or any(one is None for one in flat):
+        return None
+    (query, heads), (key, key_heads), (values, value_heads) = [one for one in flat if one is not None]
+    if not heads == key_heads == value_heads:
+        return None
+    return _Call(query=query, key=key, value=values, heads=heads), reshape
 
 
-def _is_flat(operands: _Operands) -> bool:
-    """Whether all operands were (B, T, N, H) before their heads came first."""
-    return all(one.order == _HEADS_FIRST and _has_heads(one.source) for one in operands.all())
+def _flat(source: tuple[list[int], ir.Value] | ir.Value | None) -> tuple[ir.Value, int] | None:
+    """What (B, N, T, H) was reshaped and transposed from, (B, T, N H), and the number of heads."""
+    found = transposition(source) if isinstance(source, ir.Value) else source
+    if found is None or found[0] != _HEADS_FIRST:
+        return None
+    reshape = found[1].producer()
+    if reshape is None or reshape.op_type != "Reshape":
+        return None
+    inside, outside = dims(reshape.outputs[0]), dims(reshape.inputs[0])
+    if inside is None or outside is None or len(inside) != 4 or len(outside) != 3:
+        return None
+    heads, width, whole = inside[2], inside[3], outside[2]
+    if not (isinstance(heads, int) and isinstance(width, int) and whole == heads * width):
+        return None
+    if not all(same_dims(*pair) for pair in zip(inside[:2], outside[:2], strict=True)):
+        return None
+    assert reshape.inputs[0] is not None
+    return reshape.inputs[0], heads
 
 
-def _has_heads(value: ir.Value) -> bool:
-    shape = dims(value)
-    return shape is not None and len(shape) == 4 and all(isinstance(size, int) for size in shape[2:])
-
-
-def _heads(one: View) -> int:
-    heads = (dims(one.source) or ())[2]
-    assert isinstance(heads, int)
-    return heads
-
-
-def _heads_first(graph: ir.Graph, operands: _Operands, at: ir.Node) -> list[ir.Value]:
-    """The operands as (B, N, T or S, H), for heads that were made one by one."""
-    return [_transposed(graph, one, at) for one in operands.all()]
-
-
-def _transposed(graph: ir.Graph, one: View, at: ir.Node) -> ir.Value:
-    if one.order == (0, 1, 2, 3):
-        return one.source
-    for node, _ in one.source.uses():
-        if node.op_type == "Transpose" and tuple(node.attributes.get_ints("perm", [])) == one.order:
-            return node.outputs[0]
-    node = ir.node("Transpose", [one.source], {"perm": list(one.order)})
-    before = dims(one.source)
-    node.outputs[0].dtype = one.source.dtype
-    node.outputs[0].shape = None if before is None else ir.Shape([before[axis] for axis in one.order])
-    insert_before(graph, at, node)
-    return node.outputs[0]
+def _untransposed(key: ir.Value) -> tuple[list[int], ir.Value] | None:
+    """The permutation that would have made (B, N, S, H) where `key` is (B, N, H, S), and its source."""
+    found = transposition(key)
+    if found is None:
+        return None
+    order, source = found
+    swapped = [*order[:2], order[3], order[2]]
+    if swapped == [0, 1, 2, 3]:
+        return transposition(source) or (swapped, source)
+    return swapped, source
 
 
 def _joined(product: ir.Node) -> ir.Node | None:
     """The Reshape from (B, T, N, H) to (B, T, N H) behind the product and a transposition."""
     back = only_reader(product.outputs[0])
-    if back is None or back.op_type != "Transpose":
+    if back is None or back.op_type != "Transpose" or back.attributes.get_ints("perm") != tuple(_HEADS_FIRST):
         return None
     reshape = only_reader(back.outputs[0])
     if reshape is None or reshape.op_type != "Reshape":
         return None
     inside, outside = dims(back.outputs[0]), dims(reshape.outputs[0])
-    if tuple(back.attributes.get_ints("perm", [])) != _HEADS_FIRST or inside is None or outside is None:
+    if inside is None or outside is None or len(outside) != 3:
         return None
-    same = len(outside) == 3 and all(same_dims(*pair) for pair in zip(inside[:2], outside[:2], strict=True))
-    return reshape if same else None
+    return reshape if all(same_dims(*pair) for pair in zip(inside[:2], outside[:2], strict=True)) else None
 
 
-def _write(
-    graph: ir.Graph,
-    at: ir.Node,
-    operands: Sequence[ir.Value],
-    scale: float,
-    bias: ir.Value | None,
-    heads: Mapping[str, int],
-    name: str,
-) -> None:
-    inputs = [*operands, *([] if bias is None else [bias])]
-    node = ir.node("Attention", inputs, {"scale": scale, **heads}, name=name)
-    insert_before(graph, at, put_in_place(at, node))
+def _split(graph: ir.Graph, scores: _Scores, value: ir.Value, product: ir.Node) -> _Call | None:
+    """The form (B, N, T, H), for queries and keys that were changed head by head (rotary positions)."""
+    found = _untransposed(scores.key_transposed)
+    if found is None:
+        return None
+    order, source = found
+    key = source
+    if order != [0, 1, 2, 3]:
+        node = ir.node("Transpose", [source], {"perm": order})
+        key, before = node.outputs[0], dims(source)
+        key.dtype = source.dtype
+        key.shape = None if before is None else ir.Shape([before[axis] for axis in order])
+        insert_before(graph, product, node)
+    return _Call(query=scores.query, key=key, value=value, heads=None)
+
+
+def _write(graph: ir.Graph, at: ir.Node, call: _Call, scale: float, bias: ir.Value | None, name: str) -> None:
+    settings: dict[str, int | float] = {"scale": scale}
+    if call.heads is not None:
+        settings |= {"q_num_heads": call.heads, "kv_num_heads": call.heads}
+    result = at.outputs[0]
+    inputs = [call.query, call.key, call.value, *([] if bias is None else [bias])]
+    node = ir.node("Attention", inputs, settings, name=name)
+    made = node.outputs[0]
+    made.dtype, made.shape = result.dtype, result.shape
+    insert_before(graph, at, node)
+    ir.convenience.replace_all_uses_with(result, made, replace_graph_outputs=True)
 
 
 def _rank4(value: ir.Value) -> bool:

@@ -34,8 +34,7 @@ def name_by_module(graph: ir.Graph, *, wrapper: str = "module") -> None:
         module = _module(node).removeprefix(wrapper).removeprefix(".")
         if module:
             _name_weights(graph, node, module)
-        wanted = f"{module}/{node.op_type}" if module else node.name or node.op_type
-        node.name = _fresh(wanted, taken)
+        node.name = _fresh(f"{module}/{node.op_type}" if module else node.op_type, taken)
         taken.add(node.name)
         node.metadata_props.clear()
         node.doc_string = None

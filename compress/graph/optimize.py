@@ -14,8 +14,7 @@ from onnx_ir.passes import common
 
 from compress.graph.fuse_attention import ATTENTION_VERSION, fuse_attention
 from compress.graph.fuse_mask import simplify_masks
-from compress.graph.fuse_norm import fuse_root_mean_squares, keep_residuals_apart
-from compress.graph.fuse_rotary import fuse_rotary
+from compress.graph.fuse_norm import keep_residuals_apart
 from compress.graph.fuse_shared import share_transposed
 from compress.graph.naming import name_by_module
 
@@ -37,22 +36,11 @@ def optimize(model: ModelProto, *, level: Level = "contrib") -> tuple[ModelProto
     _clean(graph)
     made["Sum"] = keep_residuals_apart(graph.graph)
     if level == "contrib" and _can_raise_version(graph):
-        made |= _fuse(graph)
+        made["Attention"] = fuse_attention(graph.graph)
+        if made["Attention"]:
+            graph.opset_imports[""] = max(ATTENTION_VERSION, graph.opset_imports[""])
     _clean(graph)
     return ir.to_proto(graph), {name: number for name, number in made.items() if number}
-
-
-def _fuse(graph: ir.Model) -> dict[str, int]:
-    """Rules that need a newer version of the operator set, which is raised if one applied."""
-    made = {
-        "RMSNormalization": fuse_root_mean_squares(graph.graph),
-        "RotaryEmbedding": fuse_rotary(graph.graph),
-    }
-    _clean(graph)
-    made["Attention"] = fuse_attention(graph.graph)
-    if any(made.values()):
-        graph.opset_imports[""] = max(ATTENTION_VERSION, graph.opset_imports[""])
-    return made
 
 
 _CHANGED_MEANING = {"DFT", "GridSample", "GroupNormalization"}

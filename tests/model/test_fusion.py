@@ -26,7 +26,6 @@ FUSED = {
     "mpnet": 2,  # and relative positions, repeated for each item
     "t5-encoder": 2,  # no scale, relative positions shared by layers
     "modernbert": 2,  # rotary positions, local and global layers
-    "qwen3": 2,  # norms of each head, rotary positions, grouped queries
     "gpt2": 2,  # a causal mask, projections split from one product
     "swin": 2,  # windows: a bias by head, more items than the batch
     "whisper-encoder": 2,  # queries scaled before the product, no mask
