@@ -293,6 +293,8 @@ def _write(graph: ir.Graph, at: ir.Node, call: _Call, scale: float, bias: ir.Val
     node = ir.node("Attention", inputs, settings, name=name)
     made = node.outputs[0]
     made.dtype, made.shape = result.dtype, result.shape
+    if result.is_graph_output():
+        result.name, made.name = None, result.name
     insert_before(graph, at, node)
     ir.convenience.replace_all_uses_with(result, made, replace_graph_outputs=True)
 

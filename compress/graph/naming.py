@@ -34,7 +34,8 @@ def name_by_module(graph: ir.Graph, *, wrapper: str = "module") -> None:
         module = _module(node).removeprefix(wrapper).removeprefix(".")
         if module:
             _name_weights(graph, node, module)
-        node.name = _fresh(f"{module}/{node.op_type}" if module else node.op_type, taken)
+        # A node whose metadata is gone was named before; its name is kept.
+        node.name = _fresh(f"{module}/{node.op_type}" if module else node.name or node.op_type, taken)
         taken.add(node.name)
         node.metadata_props.clear()
         node.doc_string = None

@@ -267,6 +267,21 @@ def test_optimizing_twice_changes_nothing_more():
     assert made == {}
 
 
+def test_names_of_nodes_and_outputs_are_kept():
+    before = attention_model(graphs.row_mask)
+    _scoped(before)
+    once, _ = optimize(before)
+    twice, _ = optimize(once)
+    assert [node.name for node in twice.graph.node] == [node.name for node in once.graph.node]
+    b = Builder()
+    graphs.attention(b, "x", [])
+    bare = b.build(TOKENS, ["joined"])  # nothing behind the attention
+    after, made = optimize(bare)
+    assert made["Attention"] == 1
+    assert [value.name for value in after.graph.output] == ["joined"]
+    assert_same(bare, after)
+
+
 def test_weights_are_named_by_their_module_and_paths_of_the_exporting_machine_are_gone():
     before = attention_model()
     _scoped(before)
