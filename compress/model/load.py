@@ -61,6 +61,7 @@ def _loaded(folder: Path, task: str, config: dict[str, Any]) -> torch.nn.Module:
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # reported in `info`, and refused by name below
             output_loading_info=True,
         )
     except Exception as error:  # transformers raises whatever its model classes raise
@@ -78,7 +79,8 @@ def _unbuildable(error: Exception) -> CompressError:
 
 def _refuse_incomplete(info: dict[str, Any], task: str) -> None:
     # A pooler that the checkpoint lacks is no loss: nothing that is exported reads it.
-    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
+    misshapen = {name for name, *_ in info.get("mismatched_keys") or ()}
+    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name and name not in misshapen)
     if missing:
         message = f"the checkpoint lacks {len(missing)} weights of a {task} model, first {missing[0]}"
         hint = "choose the --task that it was trained for (feature-extraction fits any)"
