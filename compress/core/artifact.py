@@ -26,6 +26,8 @@ class ArtifactKind(StrEnum):
 
     CHECKPOINT = "checkpoint"
     """A Hugging Face folder: config.json, *.safetensors, tokenizer or processor files."""
+    QUANTIZED = "quantized"
+    """A checkpoint whose matrices are codes on grids (`compress.model.quantized`)."""
     ONNX = "onnx"
     """`model.onnx` (and `model.onnx.data`), with the configs and tokenizer beside it."""
     GENAI = "genai"
