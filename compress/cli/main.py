@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compress.cli.console import Console
 from compress.core.errors import CompressError, ExitCode
+from compress.core.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +27,25 @@ def build() -> typer.Typer:
         add_completion=True,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(root)
     verbs.register(app)
     return app
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        Console().print(f"compress {VERSION}")
+        raise typer.Exit
+
+
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Make a model smaller and prove that it is still good."""
+    del version
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,30 @@
+import subprocess
+import sys
+
+import pytest
+
+from compress.cli.main import main
+from compress.core.version import VERSION
+
+HEAVY = ("torch", "transformers", "onnxruntime", "onnx", "numpy")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["check", "--help"], ["--version"]])
+def test_help_imports_nothing_heavy(words):
+    program = (
+        f"import sys; from compress.cli.main import main; code = main({words!r});"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], code, file=sys.stderr)"
+    )
+    called = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert called.stderr.strip() == "[] 0"
+    assert called.stdout
+
+
+def test_version_is_that_of_the_package(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == f"compress {VERSION}"
+
+
+def test_an_unknown_verb_names_the_likeliest(capsys):
+    assert main(["rnu", "demo"]) == 2
+    assert "error[usage]: No such command 'rnu'" in capsys.readouterr().err
