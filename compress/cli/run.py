@@ -64,9 +64,14 @@ def run(
 
 def _reason(report: Report) -> tuple[str, str]:
     """Which budget decided, with its number, and what to do."""
+    from compress.pipeline.gate import MIN_ITEMS
+
     line = next(line for line in report.gate.budgets if line.verdict == report.gate.verdict)
     code = {"fail": "budget-missed"}.get(line.verdict, "budget-undecided")
     message = f"{line.name} is {line.value:.4g} (bound {line.bound:.4g}), the budget is {line.limit}"
+    items = report.accuracy.items if report.accuracy else MIN_ITEMS
+    if line.name == "max_drop" and code == "budget-undecided" and items < MIN_ITEMS:
+        message = f"max_drop cannot be judged on {items} items of test data, at least {MIN_ITEMS} are needed"
     kept = "nothing was published; --keep-failed keeps the artifact to look at"
     hint = "give more data" if code == "budget-undecided" and line.name == "max_drop" else kept
     return f"error[{code}]: {message}", hint

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import warnings
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -127,9 +128,18 @@ def _trace(wrapped: _Exportable, inputs: Inputs, graph: Path, *, opset: int) -> 
             )
             program.save(str(graph), external_data=_large(wrapped))
     except Exception as error:  # the exporter raises whatever its passes raise
-        reason = " ".join(str(error).split())[:300]
-        message = f"torch cannot trace this model: {reason}"
-        raise CompressError("export-failed", message, hint="run with --debug and report it") from error
+        message = f"torch cannot trace this model: {_cause(error)}"
+        hint = "this architecture computes something that ONNX export does not support; --debug shows where"
+        raise CompressError("export-failed", message, hint=hint) from error
+
+
+def _cause(error: BaseException) -> str:
+    """The first sentence of what went wrong, below the exporter's own wrapping and its advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    return f"{type(error).__name__}: {(lines or ['no message'])[0][:240]}"
 
 
 def _large(module: torch.nn.Module) -> bool:
