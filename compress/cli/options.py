@@ -42,6 +42,9 @@ MaxMemory = Annotated[str | None, typer.Option("--max-memory", help="Largest pea
 RecipeName = Annotated[
     str | None, typer.Option("--recipe", "-r", help="A recipe's name or file, instead of trying several.")
 ]
+PresetName = Annotated[
+    str | None, typer.Option("--preset", "-p", help="What matters most: fast, small, balanced or lossless.")
+]
 Metric = Annotated[str | None, typer.Option("--metric", help="What accuracy is, where the task has several.")]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="The folder to publish.", show_default="MODEL-TARGET")
@@ -53,8 +56,8 @@ Seed = Annotated[int | None, typer.Option(help="Of every random choice.", show_d
 Limit = Annotated[int | None, typer.Option(help="Use at most so many items of the data.")]
 
 PLAN_SETTINGS = (
-    "target", "recipe", "task", "data", "column", "max_drop", "min_speedup", "max_size", "max_latency",
-    "max_memory", "out", "offline",
+    "target", "recipe", "preset", "task", "data", "column", "max_drop", "min_speedup", "max_size",
+    "max_latency", "max_memory", "out", "offline",
 )  # fmt: skip
 RUN_SETTINGS = (
     *PLAN_SETTINGS,

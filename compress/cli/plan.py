@@ -12,6 +12,7 @@ def plan(
     model: o.Model,
     target: o.Target = None,
     recipe: o.RecipeName = None,
+    preset: o.PresetName = None,
     task: o.Task = None,
     data: o.Data = None,
     column: o.Column = None,

@@ -17,6 +17,7 @@ def run(
     model: o.Model,
     target: o.Target = None,
     recipe: o.RecipeName = None,
+    preset: o.PresetName = None,
     task: o.Task = None,
     data: o.Data = None,
     column: o.Column = None,

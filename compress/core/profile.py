@@ -84,12 +84,12 @@ class Profile(Frozen):
 
 def profile_names() -> list[str]:
     """The profiles that ship with the tool."""
-    return sorted(path.stem for path in _folder().glob("*.yaml"))
+    return sorted(path.stem for path in profiles_folder().glob("*.yaml"))
 
 
 def recipe_names() -> list[str]:
     """The recipes that ship with the tool."""
-    return sorted(path.stem for path in (_folder() / "recipes").glob("*.yaml"))
+    return sorted(path.stem for path in (profiles_folder() / "recipes").glob("*.yaml"))
 
 
 def load_profile(name: str) -> Profile:
@@ -98,7 +98,7 @@ def load_profile(name: str) -> Profile:
     Raises:
         CompressError: there is none of that name, or the file is not a profile.
     """
-    path = _find(name, known=profile_names(), folder=_folder(), what="profile")
+    path = found_file(name, known=profile_names(), folder=profiles_folder(), what="profile")
     values = read_yaml(path, code="profile-invalid")
     return parse(Profile, values, code="profile-invalid", where=str(path))
 
@@ -109,11 +109,16 @@ def load_recipe(name: str) -> Recipe:
     Raises:
         CompressError: there is none of that name, or the file is not a recipe.
     """
-    folder = _folder() / "recipes"
-    return read_recipe(_find(name, known=recipe_names(), folder=folder, what="recipe"))
+    folder = profiles_folder() / "recipes"
+    return read_recipe(found_file(name, known=recipe_names(), folder=folder, what="recipe"))
 
 
-def _find(name: str, *, known: Sequence[str], folder: Path, what: str) -> Path:
+def found_file(name: str, *, known: Sequence[str], folder: Path, what: str) -> Path:
+    """The file of a shipped `what` by its name, or a path that ends in `.yaml` as it is.
+
+    Raises:
+        CompressError: none of that name ships with the tool.
+    """
     if name.endswith((".yaml", ".yml")):
         return Path(name)
     if name not in known:
@@ -121,7 +126,7 @@ def _find(name: str, *, known: Sequence[str], folder: Path, what: str) -> Path:
     return folder / f"{name}.yaml"
 
 
-def _folder() -> Path:
+def profiles_folder() -> Path:
     """`profiles/` inside the wheel, or beside the package in a checkout."""
     shipped = Path(str(files("compress") / "profiles"))
     return shipped if shipped.is_dir() else Path(__file__).parents[2] / "profiles"

@@ -28,12 +28,15 @@ class Recipe(Frozen):
     name: str
     steps: tuple[Step, ...]
     runtime: str = "onnxruntime"
+    formats: tuple[str, ...] = ()
+    """Numeric formats that a target must have kernels for, else the recipe is not tried there."""
     why: str = ""
 
 
 class _Written(Frozen):
     steps: list[dict[str, dict[str, Any] | None]]
     runtime: str = "onnxruntime"
+    formats: tuple[str, ...] = ()
     why: str = ""
 
 
@@ -52,7 +55,8 @@ def recipe_from(values: Mapping[str, Any], *, name: str, where: str) -> Recipe:
             raise CompressError("recipe-invalid", message, hint="write `- quantize.dynamic: {}`")
         ((step, config),) = entry.items()
         steps.append(Step(name=step, config=config or {}))
-    return Recipe(name=name, steps=tuple(steps), runtime=written.runtime, why=written.why)
+    rest = written.model_dump(exclude={"steps"})
+    return Recipe(name=name, steps=tuple(steps), **rest)
 
 
 def read_recipe(path: Path) -> Recipe:

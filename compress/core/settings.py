@@ -24,6 +24,7 @@ class Settings(Frozen):
 
     target: str = "cpu"
     recipe: str | None = None
+    preset: str | None = None
     task: str | None = None
     data: str | None = None
     column: tuple[str, ...] = ()

@@ -1,4 +1,5 @@
-"""Which candidate is published: the fastest that keeps its accuracy, and among equals the smallest.
+"""Which candidate is published: the fastest that keeps its accuracy, and among equals the smallest; or,
+where size is what a preset is after, the smallest that is faster than ONNX Runtime fp32.
 
 Why so: candidates are judged on the calibration split and gated on the test split, which no choice
 has seen. Two speeds whose difference is within the noise are equal, so a smaller file decides.
@@ -7,7 +8,7 @@ has seen. Two speeds whose difference is within the noise are equal, so a smalle
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from compress.core.units import human_bytes
 
@@ -51,6 +52,7 @@ class Limits:
     speedup: float | None = None
     smaller_is_enough: bool = False
     """A file that is smaller but not faster than fp32 may win (when the user set a size)."""
+    prefer: Literal["speed", "size"] = "speed"
 
 
 def choose(tried: Sequence[Tried], limits: Limits, *, headline: str) -> Choice:
@@ -59,6 +61,9 @@ def choose(tried: Sequence[Tried], limits: Limits, *, headline: str) -> Choice:
     fit = [one for one in tried if one.name not in why]
     if not fit:
         return Choice(None, why)
+    if limits.prefer == "size":
+        winner = min(fit, key=lambda one: (_size(one), -_speed(one, headline)))
+        return Choice(winner.name, why | {one.name: _larger(one, winner, headline) for one in fit})
     fastest = max(_speed(one, headline) for one in fit)
     close = [one for one in fit if _speed(one, headline) >= fastest * (1 - SAME_SPEED)]
     winner = min(close, key=lambda one: (_size(one), _drop(one)))
@@ -85,10 +90,22 @@ def _unfit(one: Tried, limits: Limits, headline: str) -> str | None:
 def _reason(one: Tried, winner: Tried, *, close: bool, headline: str) -> str:
     speed = f"{_speed(one, headline):.2f}x of ONNX Runtime fp32 at {headline}"
     if one is winner:
-        return f"kept: {speed}, {human_bytes(_size(one))}, drop {_drop(one):.4f}"
+        return _kept(one, speed)
     if close:
         return f"as fast as '{winner.name}' but larger ({human_bytes(_size(one))})"
     return f"slower than '{winner.name}' ({speed})"
+
+
+def _larger(one: Tried, winner: Tried, headline: str) -> str:
+    """The reason where the smallest wins."""
+    speed = f"{_speed(one, headline):.2f}x of ONNX Runtime fp32 at {headline}"
+    if one is winner:
+        return _kept(one, speed)
+    return f"larger than '{winner.name}' ({human_bytes(_size(one))}, {speed})"
+
+
+def _kept(one: Tried, speed: str) -> str:
+    return f"kept: {speed}, {human_bytes(_size(one))}, drop {_drop(one):.4f}"
 
 
 def _speed(one: Tried, headline: str) -> float:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from compress.core.errors import CompressError
 from compress.core.paths import refuse_existing, refuse_unwritable
+from compress.core.preset import load_preset
 from compress.core.profile import Profile, load_profile, load_recipe
 from compress.core.recipe import Recipe, Step
 from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, parse_size
@@ -21,6 +22,7 @@ from compress.pipeline.steps import EXPORT, check_chain, with_export
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from compress.core.preset import Preset
     from compress.core.settings import Layered, Settings
     from compress.core.units import MaxDrop
 
@@ -38,6 +40,8 @@ class Plan:
     chosen_by_user: bool
     """Whether the user named the recipe: then its errors are his, not a reason to try another."""
     budgets: Budgets
+    prefer: Literal["speed", "size"]
+    """What decides between candidates that are within the budgets."""
     settings: Layered
     out: Path
     host: Host
@@ -65,13 +69,14 @@ def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Pl
     values = settings.values
     host = detect_host()
     profile = on_host(load_profile(values.target), host)
-    budgets = _budgets(settings, profile)
+    preset = load_preset(values.preset) if values.preset else None
+    budgets = _budgets(settings, profile, preset)
     out = Path(values.out or default_output(ref, profile.name))
     refuse_existing(out, replace=values.overwrite)
     refuse_unwritable(out)
     recipe = load_recipe(values.recipe) if values.recipe else None
     model = resolve(ref, task=values.task, offline=values.offline, cache=cache_folder(), note=note)
-    recipes = (recipe,) if recipe else _candidates(profile, model)
+    recipes = (recipe,) if recipe else _candidates(profile, model, preset)
     checked = tuple(with_export(one) for one in recipes)
     for one in checked:
         check_chain(one)
@@ -81,6 +86,7 @@ def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Pl
         recipes=checked,
         chosen_by_user=recipe is not None,
         budgets=budgets,
+        prefer=preset.prefer if preset else "speed",
         settings=settings,
         out=out,
         host=host,
@@ -94,19 +100,21 @@ def default_output(ref: str, profile: str) -> str:
     return f"{name or 'model'}-{Path(profile).stem}"
 
 
-def _candidates(profile: Profile, model: Model) -> tuple[Recipe, ...]:
-    names = profile.candidates.get(model.kind, ())
-    if not names:
+def _candidates(profile: Profile, model: Model, preset: Preset | None) -> tuple[Recipe, ...]:
+    names = (preset or profile).candidates.get(model.kind, ())
+    recipes = tuple(load_recipe(name) for name in names)
+    fitting = tuple(one for one in recipes if set(one.formats) <= set(profile.formats))
+    if not fitting:
         message = f"profile '{profile.name}' has no recipe for a model of kind '{model.kind}'"
         raise CompressError("recipe-missing", message, hint="pass --recipe")
-    return tuple(load_recipe(name) for name in names)
+    return fitting
 
 
-def _budgets(settings: Layered, profile: Profile) -> Budgets:
+def _budgets(settings: Layered, profile: Profile, preset: Preset | None) -> Budgets:
     values: Settings = settings.values
     speedup = values.min_speedup or profile.budgets.min_speedup
     return Budgets(
-        max_drop=parse_max_drop(values.max_drop or profile.budgets.max_drop),
+        max_drop=parse_max_drop(values.max_drop or (preset or profile.budgets).max_drop),
         min_speedup=parse_ratio(str(speedup)) if speedup else None,
         max_size=parse_size(values.max_size) if values.max_size else None,
         max_latency_ms=parse_duration_ms(values.max_latency) if values.max_latency else None,

@@ -90,4 +90,5 @@ def _limits(plan: Plan, metric: str, baseline: float) -> Limits:
         size_bytes=budgets.max_size,
         speedup=budgets.min_speedup,
         smaller_is_enough=budgets.max_size is not None,
+        prefer=plan.prefer,
     )

@@ -48,3 +48,15 @@ def test_each_candidate_has_a_reason():
     choice = pick(tried("a"), tried("b", speed=1.1), tried("c", drop=1), tried("d", error="x"))
     assert set(choice.why) == {"a", "b", "c", "d"}
     assert all(choice.why.values())
+
+
+def test_where_size_is_preferred_the_smallest_that_is_faster_than_fp32_wins():
+    choice = pick(
+        tried("large", speed=4, size=30),
+        tried("small", speed=1.2, size=10),
+        tried("slow", speed=0.8, size=5),
+        prefer="size",
+    )
+    assert choice.winner == "small"
+    assert "larger than 'small'" in choice.why["large"]
+    assert "not faster" in choice.why["slow"]
