@@ -6,13 +6,31 @@ import json
 
 import pytest
 
+from compress.core.artifact import Silent
+from compress.core.settings import Settings
+from compress.pipeline.compare import judge_all
+from compress.pipeline.subjects import find_subject
+
 pytestmark = pytest.mark.model
 
 
-def compared(cli, *words):
-    called = cli("compare", *words, "--seconds", "0.1", "--json", "-q")
-    assert called.code == 0, called.err
-    return json.loads(called.out)
+def judged(*folders, **settings):
+    subjects = [find_subject(str(folder), task=None, offline=True, note=print) for folder in folders]
+    found = judge_all(subjects, Settings(**settings), progress=Silent())
+    return [found.standing(one.name) for one in subjects], found.notes
+
+
+@pytest.fixture
+def other_tokens(tiny_copy):
+    """The same model with another tokenizer, as far as a file can tell."""
+
+    def model(name):
+        folder = tiny_copy(name)
+        tokenizer = json.loads((folder / "tokenizer.json").read_text())
+        (folder / "tokenizer.json").write_text(json.dumps(tokenizer, indent=1))
+        return folder
+
+    return model
 
 
 def test_classifiers_of_different_makes_on_labelled_rows(cli, tiny_models, tmp_path):
@@ -20,27 +38,23 @@ def test_classifiers_of_different_makes_on_labelled_rows(cli, tiny_models, tmp_p
     rows = [f"the quick brown fox {word},{number % 2}" for number, word in enumerate("abcdef")]
     data.write_text("\n".join(["text,label", *rows]) + "\n")
     names = [tiny_models("bert-classifier"), tiny_models("distilbert")]
-    found = compared(cli, *names, "--data", data)
-    for model in found["models"]:
+    called = cli("compare", *names, "--data", data, "--seconds", "0.1", "--json", "-q")
+    assert called.code == 0, called.err
+    for model in json.loads(called.out)["models"]:
         assert model["runtime"] == "torch"
         assert model["standing"]["metric"] == "accuracy"
         assert model["standing"]["items"] == 6
+        assert model["figures"]["latency_ms"]["p50"] > 0
 
 
-def test_decoders_with_other_tokens_are_compared_by_bytes(cli, tiny_models, tiny_copy):
-    """The same tokenizer with one more word has other tokens, as far as a file can tell."""
-    other = tiny_copy("llama")
-    tokenizer = json.loads((other / "tokenizer.json").read_text())
-    (other / "tokenizer.json").write_text(json.dumps(tokenizer, indent=1))
-    found = compared(cli, tiny_models("llama"), other, "--limit", "4")
-    assert found["models"][0]["standing"]["metric"] == "bits_per_byte"
-    assert found["models"][1]["standing"]["drop"] == pytest.approx(0)
+def test_decoders_with_other_tokens_are_compared_by_bytes(tiny_models, other_tokens):
+    (first, second), notes = judged(tiny_models("llama"), other_tokens("llama"), limit=4)
+    assert first.metric == "bits_per_byte"
+    assert second.drop == pytest.approx(0)
+    assert notes == []
 
 
-def test_masked_models_with_other_tokens_have_no_common_measure(cli, tiny_models, tiny_copy):
-    other = tiny_copy("bert-mask")
-    tokenizer = json.loads((other / "tokenizer.json").read_text())
-    (other / "tokenizer.json").write_text(json.dumps(tokenizer, indent=1))
-    found = compared(cli, tiny_models("bert-mask"), other, "--limit", "4")
-    assert all(model["standing"] is None for model in found["models"])
-    assert "accuracy is not compared" in found["notes"][0]
+def test_masked_models_with_other_tokens_have_no_common_measure(tiny_models, other_tokens):
+    standings, notes = judged(tiny_models("bert-mask"), other_tokens("bert-mask"), limit=4)
+    assert standings == [None, None]
+    assert "accuracy is not compared" in notes[0]
