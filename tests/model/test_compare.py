@@ -33,18 +33,13 @@ def other_tokens(tiny_copy):
     return model
 
 
-def test_classifiers_of_different_makes_on_labelled_rows(cli, tiny_models, tmp_path):
+def test_classifiers_of_different_makes_on_labelled_rows(tiny_models, tmp_path):
     data = tmp_path / "rows.csv"
     rows = [f"the quick brown fox {word},{number % 2}" for number, word in enumerate("abcdef")]
     data.write_text("\n".join(["text,label", *rows]) + "\n")
     names = [tiny_models("bert-classifier"), tiny_models("distilbert")]
-    called = cli("compare", *names, "--data", data, "--seconds", "0.1", "--json", "-q")
-    assert called.code == 0, called.err
-    for model in json.loads(called.out)["models"]:
-        assert model["runtime"] == "torch"
-        assert model["standing"]["metric"] == "accuracy"
-        assert model["standing"]["items"] == 6
-        assert model["figures"]["latency_ms"]["p50"] > 0
+    standings, _ = judged(*names, data=str(data))
+    assert [(one.metric, one.items) for one in standings] == [("accuracy", 6)] * 2
 
 
 def test_decoders_with_other_tokens_are_compared_by_bytes(tiny_models, other_tokens):
