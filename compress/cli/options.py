@@ -69,4 +69,5 @@ RUN_SETTINGS = (
     "seed",
     "seconds",
 )
+COMPARE_SETTINGS = ("target", "data", "column", "metric", "limit", "seconds", "seed", "offline")
 """Flags that are settings too: they may come from the environment or a project file."""

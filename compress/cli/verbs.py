@@ -8,6 +8,7 @@ from compress.cli import (
     bench,
     cache,
     check,
+    compare,
     doctor,
     eval,
     inspect,
@@ -25,6 +26,20 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add every verb to the application."""
-    verbs = (run, plan, inspect, bench, eval, report, check, verify, profiles, recipes, doctor, cache)
+    verbs = (
+        run,
+        plan,
+        inspect,
+        bench,
+        eval,
+        compare,
+        report,
+        check,
+        verify,
+        profiles,
+        recipes,
+        doctor,
+        cache,
+    )
     for verb in verbs:
         verb.register(app)

@@ -9,7 +9,7 @@ from compress.core.errors import CompressError
 if TYPE_CHECKING:
     from compress.core.units import MaxDrop
 
-RELATIVE = frozenset({"perplexity"})
+RELATIVE = frozenset({"perplexity", "bits_per_byte"})
 """Metrics whose drop is a relative increase."""
 ERRORS = frozenset({"wer"})
 """Metrics that count what is wrong: their drop is a difference, upwards."""
@@ -22,8 +22,8 @@ def allowed_drop(budget: MaxDrop, *, metric: str, baseline: float) -> float:
     - Error rates (WER): points are hundredths too. A share is of what is right, 1 - baseline: one percent
       of an error rate of 5% would be a twentieth of a point, which no test set can show. A ratio is of
       the error rate itself.
-    - Perplexity, whose drop is a relative increase: a share and a ratio are the same (1% is 1.01x), points
-      are of the perplexity itself.
+    - Perplexity and bits per byte, whose drop is a relative increase: a share and a ratio are the same (1%
+      is 1.01x), points are of the figure itself.
 
     Raises:
         CompressError: a ratio for a score, where `1.05x` could mean many things.

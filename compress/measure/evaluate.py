@@ -58,20 +58,22 @@ def evaluate(
     contenders = [reference, *others.values()]
     parts: list[list[Records]] = [[] for _ in contenders]
     with (progress or Silent()).track(title, len(rows)) as advance:
-        for part in _parts(rows, _batch_size(metric, preprocess, batch_size)):
-            for batch in _pieces(metric.prepare(part, tools)):
+        for part in _parts(rows, batch_rows(metric, preprocess, wanted=batch_size)):
+            for batch in batches_of(metric.prepare(part, tools)):
                 for kept, records in zip(parts, _observe(metric, contenders, batch), strict=True):
                     kept.append(records)
             advance(len(part))
-    first, *rest = [_joined(one) for one in parts]
+    first, *rest = [joined(one) for one in parts]
     _refuse_nothing(first)
     return {name: _scores(metric, first, records) for name, records in zip(others, rest, strict=True)}
 
 
-def _batch_size(metric: Metric, preprocess: Preprocessor, wanted: int) -> int:
-    if not preprocess.mixed_lengths:
+def batch_rows(metric: Metric, *preprocessors: Preprocessor, wanted: int = 16) -> int:
+    """Rows at once that all these preprocessors can share a batch of, and whose outputs fit."""
+    if not all(one.mixed_lengths for one in preprocessors):
         return 1
-    return min(wanted, WIDE_BATCH) if metric.wide and preprocess.modality == "text" else wanted
+    texts = preprocessors[0].modality == "text"
+    return min(wanted, WIDE_BATCH) if metric.wide and texts else wanted
 
 
 def _parts(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
@@ -85,7 +87,7 @@ def _length(row: Row) -> int:
     return sum(len(str(value)) for name, value in row.items() if name not in ("image", "audio"))
 
 
-def _pieces(batch: Batch) -> Iterator[Batch]:
+def batches_of(batch: Batch) -> Iterator[Batch]:
     """A batch as it is; of language models, whose items are windows, few windows at once (or none,
     where no row has anything to judge).
     """
@@ -95,18 +97,19 @@ def _pieces(batch: Batch) -> Iterator[Batch]:
     for start in range(0, len(batch.scored), WIDE_BATCH):
         part = slice(start, start + WIDE_BATCH)
         feeds = {name: array[part] for name, array in batch.feeds.items()}
-        yield replace(batch, feeds=feeds, scored=batch.scored[part], targets=batch.targets[part])
+        scored, targets, owners = batch.scored[part], batch.targets[part], batch.owners[part]
+        yield replace(batch, feeds=feeds, scored=scored, targets=targets, owners=owners)
 
 
 def _observe(metric: Metric, contenders: Sequence[Runner], batch: Batch) -> Iterator[Records]:
     """The records of each contender."""
-    original = _finite(_run(contenders[0], batch), whole=True)
+    original = finite(run_batch(contenders[0], batch), whole=True)
     yield metric.observe(original, original, batch)
     for runner in contenders[1:]:
-        yield metric.observe(_finite(_run(runner, batch)), original, batch)
+        yield metric.observe(finite(run_batch(runner, batch)), original, batch)
 
 
-def _run(runner: Runner, batch: Batch) -> dict[str, np.ndarray]:
+def run_batch(runner: Runner, batch: Batch) -> dict[str, np.ndarray]:
     """The outputs of one batch; a graph whose first axis is fixed gets it in pieces of that size."""
     inputs = len(next(iter(batch.feeds.values())))
     size = runner.inputs[0].shape[0] or min(inputs, MOST_INPUTS)
@@ -119,7 +122,7 @@ def _run(runner: Runner, batch: Batch) -> dict[str, np.ndarray]:
     return {name: np.concatenate([piece[name] for piece in pieces])[:inputs] for name in pieces[0]}
 
 
-def _finite(outputs: Arrays, *, whole: bool = False) -> dict[str, np.ndarray]:
+def finite(outputs: Arrays, *, whole: bool = False) -> dict[str, np.ndarray]:
     """Outputs in which what is no number is 0: a contender that says nothing is judged as such.
 
     Raises:
@@ -132,7 +135,8 @@ def _finite(outputs: Arrays, *, whole: bool = False) -> dict[str, np.ndarray]:
     return {name: np.nan_to_num(array) if name in broken else array for name, array in outputs.items()}
 
 
-def _joined(records: Sequence[Records]) -> Records:
+def joined(records: Sequence[Records]) -> Records:
+    """The records of several batches as one."""
     return {name: np.concatenate([one[name] for one in records]) for name in records[0]} if records else {}
 
 

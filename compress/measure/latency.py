@@ -109,20 +109,50 @@ def interleave(
     Raises:
         WorkerFailed: a contender could not be loaded or run.
     """
+    feeds = {(one.name, workload): arrays for workload, arrays in workloads.items() for one in contenders}
+    return interleave_own(
+        contenders,
+        feeds,
+        progress=progress,
+        budget_s=budget_s,
+        rounds=rounds,
+        seed=seed,
+        patience_s=patience_s,
+    )
+
+
+def interleave_own(
+    contenders: Sequence[Contender],
+    feeds: Mapping[Place, Feeds],
+    *,
+    progress: Progress,
+    budget_s: float = 20.0,
+    rounds: int | None = None,
+    seed: int = 0,
+    patience_s: float = PATIENCE_S,
+) -> Timings:
+    """`interleave`, where each contender has inputs of its own for each workload: models with other
+    vocabularies cannot be given the same numbers.
+
+    Raises:
+        WorkerFailed: a contender could not be loaded or run.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        feeds = _written(workloads, Path(folder))
+        written = _written(feeds, Path(folder))
         with contenders_started(contenders, progress=progress, patience_s=patience_s) as workers:
-            race = _Race(workers, feeds, random.Random(seed))
+            race = _Race(workers, written, random.Random(seed))
             return race.run(progress, budget_s=budget_s, rounds=rounds)
 
 
-def _written(workloads: Mapping[str, Feeds], folder: Path) -> dict[str, Path]:
-    """Save each workload's arrays where workers read them."""
-    paths = {name: folder / f"{index}.npz" for index, name in enumerate(workloads)}
-    for name, path in paths.items():
-        arrays: dict[str, Any] = dict(workloads[name])
-        np.savez(path, **arrays)
-    return paths
+def _written(feeds: Mapping[Place, Feeds], folder: Path) -> dict[Place, Path]:
+    """Save the arrays where workers read them; those that several contenders share once."""
+    files: dict[int, Path] = {}
+    for one in feeds.values():
+        if id(one) not in files:
+            files[id(one)] = folder / f"{len(files)}.npz"
+            arrays: dict[str, Any] = dict(one)
+            np.savez(files[id(one)], **arrays)
+    return {place: files[id(one)] for place, one in feeds.items()}
 
 
 @dataclass(frozen=True)
@@ -142,11 +172,12 @@ class _Turn:
 class _Race:
     """Loaded workers and the times they have given so far."""
 
-    def __init__(self, workers: dict[str, Worker], feeds: dict[str, Path], order: random.Random) -> None:
+    def __init__(self, workers: dict[str, Worker], feeds: dict[Place, Path], order: random.Random) -> None:
         self._workers = workers
         self._feeds = feeds
         self._order = order
-        self._places = [(contender, workload) for workload in feeds for contender in workers]
+        self._workloads = list(dict.fromkeys(workload for _, workload in feeds))
+        self._places = [(contender, workload) for workload in self._workloads for contender in workers]
         self._rounds: dict[Place, list[list[float]]] = {place: [] for place in self._places}
 
     def run(self, progress: Progress, *, budget_s: float, rounds: int | None) -> Timings:
@@ -179,12 +210,11 @@ class _Race:
                 self._rounds[place].append(self._call(place, turn.warm + turn.calls)[turn.warm :])
 
     def _call(self, place: Place, calls: int) -> list[float]:
-        contender, workload = place
-        return self._workers[contender].time(self._feeds[workload], calls=calls)
+        return self._workers[place[0]].time(self._feeds[place], calls=calls)
 
     def _unfinished(self, clock: _Clock, rounds: int | None) -> list[Place]:
         """The places that want another round: all contenders of a workload or none."""
-        wanted = {workload for workload in self._feeds if self._wants(workload, clock, rounds)}
+        wanted = {workload for workload in self._workloads if self._wants(workload, clock, rounds)}
         return [place for place in self._places if place[1] in wanted]
 
     def _wants(self, workload: str, clock: _Clock, rounds: int | None) -> bool:

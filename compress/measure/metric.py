@@ -119,8 +119,15 @@ class Metric:
     """The tasks for which it is taken where none is named: of each kind one for a task."""
     needs_labels: bool = False
     aliases: tuple[str, ...] = ()
+    alone: bool = False
+    """Whether `observe` never looks at the reference's outputs, though it is a fidelity."""
     wide: bool = False
     """Whether outputs are as wide as a vocabulary, so that few rows at once fill the memory."""
+
+    @property
+    def needs_same_inputs(self) -> bool:
+        """Whether outputs are compared number by number, which takes a reference with the same inputs."""
+        return self.kind == "fidelity" and not self.alone
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,8 +102,9 @@ def causal(rows: Sequence[Row], tools: Tools) -> Batch:
     first window that has it, so that it has half a window of context at least.
     """
     window = min(WINDOW, tools.text.max_length)
-    texts = [_joined(pieces) for pieces in tools.text.windows(rows)]
-    return _batch(rows, [tokens for text in texts for tokens in _slide(text, window)], tools)
+    texts = [_slide(_joined(pieces), window) for pieces in tools.text.windows(rows)]
+    owners = [row for row, windows in enumerate(texts) for _ in windows]
+    return _batch(rows, [tokens for windows in texts for tokens in windows], tools, owners=owners)
 
 
 def _joined(pieces: Sequence[Encoding]) -> list[int]:
@@ -131,7 +132,9 @@ def _slide(ids: Sequence[int], window: int) -> list[Tokens]:
     return found
 
 
-def _batch(rows: Sequence[Row], tokens: Sequence[Tokens], tools: Tools) -> Batch:
+def _batch(
+    rows: Sequence[Row], tokens: Sequence[Tokens], tools: Tools, *, owners: Sequence[int] = ()
+) -> Batch:
     text = tools.text
     feeds = text.batch(cast("Any", tokens)) if tokens else {}
     shape = feeds["input_ids"].shape if tokens else (0, 0)
@@ -144,6 +147,7 @@ def _batch(rows: Sequence[Row], tokens: Sequence[Tokens], tools: Tools) -> Batch
         rows=rows,
         feeds=feeds,
         tools=tools,
+        owners=owners,
         scored=scored,
         targets=targets,
     )

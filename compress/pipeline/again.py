@@ -36,7 +36,7 @@ def bench(
         CompressError: one cannot be loaded or run, or they are for different tasks.
     """
     first = subjects[0]
-    _refuse_mixed(subjects)
+    refuse_mixed(subjects)
     preprocessor = load_preprocessor(first.folder, task=first.task, inputs=first.specs())
     feeds = {
         name: preprocessor.synthetic(batch=workload.batch, length=workload.length)
@@ -53,7 +53,12 @@ def bench(
     }
 
 
-def _refuse_mixed(subjects: Sequence[Subject]) -> None:
+def refuse_mixed(subjects: Sequence[Subject]) -> None:
+    """Refuse what cannot be compared.
+
+    Raises:
+        CompressError: the models are for different tasks, or one is named twice.
+    """
     names = [one.name for one in subjects]
     tasks = sorted({one.task for one in subjects})
     if len(tasks) > 1:
@@ -107,7 +112,7 @@ def evaluate_again(
         limit=settings.limit,
     )
     metric = choose_metric(
-        subject.task, labelled=items.labelled, name=settings.metric, config=_config(subject)
+        subject.task, labelled=items.labelled, name=settings.metric, config=config_of(subject)
     )
     if metric.kind == "fidelity" and against is None:
         message = "without answers in the data, accuracy is fidelity to another artifact"
@@ -129,9 +134,10 @@ def evaluate_again(
     return scores[subject.name].accuracy()
 
 
-def _config(subject: Subject) -> dict[str, Any]:
+def config_of(subject: Subject) -> dict[str, Any]:
+    """Its config.json."""
     return read_json(subject.folder / "config.json", code="config-missing")
 
 
 def _labels(subject: Subject) -> dict[str, int] | None:
-    return _config(subject).get("label2id")
+    return config_of(subject).get("label2id")

@@ -1,4 +1,4 @@
-"""What `bench` and `eval` are pointed at: published artifacts and checkpoints, any mix of them."""
+"""What `bench`, `eval` and `compare` are pointed at: published artifacts and checkpoints, any mix of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from compress.core.paths import MANIFEST
 from compress.graph.io import graph_bytes
 from compress.graph.session import TensorSpec, open_runner
 from compress.measure.processes import Contender
+from compress.measure.torch_runner import TorchRunner
 from compress.model.inputs import inputs_of
 from compress.model.load import empty_module
 from compress.model.resolve import resolve
@@ -20,6 +21,8 @@ from compress.pipeline.manifest import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from compress.graph.session import Runner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +35,31 @@ class Subject:
     runtime: str
 
     @property
+    def graph(self) -> Path:
+        """Where its ONNX graph is, unless `runtime` is `torch`."""
+        return self.folder / GRAPH_NAME
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of the weights."""
         if self.runtime == "torch":
             return checkpoint_bytes(self.folder)
-        return graph_bytes(self.folder / GRAPH_NAME)
+        return graph_bytes(self.graph)
+
+    def open(self) -> Runner:
+        """It, loaded and ready to answer.
+
+        Raises:
+            CompressError: it cannot be loaded.
+        """
+        if self.runtime == "torch":
+            return TorchRunner(self.folder, self.task)
+        return open_runner(self.graph, runtime=self.runtime)
 
     def specs(self) -> Sequence[TensorSpec]:
         """Its inputs."""
         if self.runtime != "torch":
-            return open_runner(self.folder / GRAPH_NAME, runtime=self.runtime).inputs
+            return open_runner(self.graph, runtime=self.runtime).inputs
         inputs = inputs_of(empty_module(self.folder, self.task), self.folder)
         return [TensorSpec(name, "int64", (None, None)) for name in inputs.names]
 
@@ -53,7 +71,7 @@ class Subject:
             )
         return Contender(
             name=self.name,
-            model=self.folder / GRAPH_NAME,
+            model=self.graph,
             runtime="openvino" if self.runtime == "openvino" else "onnxruntime",
             task=self.task,
             threads=threads,

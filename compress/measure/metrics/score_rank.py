@@ -33,6 +33,7 @@ METRIC = Metric(
     kind="fidelity",
     tasks=frozenset({"regression"}),
     default_for=frozenset({"regression"}),
+    alone=True,
     prepare=whole,
     observe=observe,
     compare=compare,

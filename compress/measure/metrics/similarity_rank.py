@@ -83,6 +83,7 @@ METRIC = Metric(
     tasks=frozenset({"feature-extraction"}),
     default_for=frozenset({"feature-extraction"}),
     aliases=("rank",),
+    alone=True,
     prepare=whole,
     observe=observe,
     compare=compare,

@@ -1,0 +1,63 @@
+"""`compress compare`: models side by side, on the same rows, in turn."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from compress.cli import options as o
+from compress.cli.console import Console
+
+
+def compare(
+    subjects: Annotated[
+        list[str],
+        typer.Argument(metavar="ARTIFACT|MODEL...", help="The first is what others are compared with."),
+    ],
+    target: o.Target = None,
+    task: o.Task = None,
+    data: o.Data = None,
+    column: o.Column = None,
+    metric: o.Metric = None,
+    limit: o.Limit = None,
+    seconds: o.Seconds = None,
+    seed: o.Seed = None,
+    offline: o.Offline = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+    debug: o.Debug = False,
+) -> None:
+    """Compare artifacts and models: size, speed and accuracy on the same items, and which to take."""
+    flags = {name: value for name, value in locals().items() if name in o.COMPARE_SETTINGS}
+    console = Console(as_json=json, verbosity=verbose - quiet)
+    del debug
+    from compress.core.settings import current
+    from compress.pipeline.compare import compare as run_compare
+    from compress.pipeline.subjects import find_subject
+
+    values = current(flags).values
+    find = partial(find_subject, task=task, offline=values.offline, note=console.note)
+    found = run_compare([find(ref) for ref in subjects], values, progress=console)
+    if json:
+        console.json(found.model_dump(mode="json"))
+        return
+    from compress.report import comparison as page
+    from compress.report import format as fmt
+    from compress.report.terminal import rich_table
+
+    shown = [page.table(found), page.speedups(found)] if len(found.models) > 1 else [page.table(found)]
+    for one in shown:
+        console.out(fmt.plain(one.title))
+        console.print(rich_table(one))
+    if len(found.models) > 1:
+        console.out(fmt.plain(page.best(found)))
+    for sentence in [*found.noise, *found.notes]:
+        console.note(f"note: {sentence}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(compare)
