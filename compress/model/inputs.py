@@ -26,7 +26,8 @@ class Inputs:
     """The inputs of a module, in the order of its signature.
 
     `axes` names the dynamic axes of each input; `vocabulary` is the number of token ids (0 without
-    text), `longest` the most tokens or samples it takes, `item` the shape of one image or feature map.
+    text), `longest` the most tokens, samples or frames it takes, `item` the shape of one image or feature
+    map, and `bands` the numbers of each frame where sound comes as frames of any count (else 0).
     """
 
     names: tuple[str, ...]
@@ -35,12 +36,14 @@ class Inputs:
     longest: int = _LONGEST
     shortest: int = 1
     item: tuple[int, ...] = ()
+    bands: int = 0
 
     def sample(self, *, batch: int, length: int, seed: int) -> Tensors:
         """Inputs of a shape, with padding at the end of every second item where there is a mask.
 
         Token ids are int64 (B, T) drawn from the whole vocabulary, pixels and features float32
-        (B, *item), sound float32 (B, T). `length` is cut to what the module takes.
+        (B, *item), sound float32 (B, T) or frames of it (B, T, bands). `length` is cut to
+        what the module takes.
         """
         generator = torch.Generator().manual_seed(seed)
         length = max(self.shortest, min(length, self.longest))
@@ -55,7 +58,7 @@ class Inputs:
             return mask
         if name == "token_type_ids":
             return torch.zeros(batch, length, dtype=torch.int64)
-        shape = (batch, length) if name == "input_values" else (batch, *self.item)
+        shape = (batch, *self.item) if self.item else (batch, length, *([self.bands] if self.bands else []))
         return torch.randn(shape, generator=generator)
 
 
@@ -157,19 +160,35 @@ def _image_size(processor: dict[str, Any], config: Any) -> tuple[int, int]:
 
 def _sound(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
     processor = read_json(folder / PREPROCESSOR, code="processor-missing")
+    config: Any = module.config
+    if config.model_type == "audio-spectrogram-transformer":
+        item = (int(config.max_length), int(config.num_mel_bins))  # (frames, bands), always of this size
+        return Inputs(names=("input_values",), axes={"input_values": {0: "batch"}}, item=item)
     names = ["input_values"]
     if processor.get("return_attention_mask") and "attention_mask" in accepted:
         names.append("attention_mask")
     axes = {name: {0: "batch", 1: "samples"} for name in names}
     rate = int(processor.get("sampling_rate", 16000))
-    del module
     return Inputs(names=tuple(names), axes=axes, longest=rate * 4, shortest=rate // 4)
 
 
 def _features(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
-    del accepted
     config: Any = module.config
     processor = read_json(folder / PREPROCESSOR, code="processor-missing")
+    if config.model_type == "wav2vec2-bert":
+        return _frames(config, accepted)
     bins = int(getattr(config, "num_mel_bins", 0) or processor.get("feature_size", 80))
     frames = int(getattr(config, "max_source_positions", 1500)) * 2
     return Inputs(names=("input_features",), axes={"input_features": {0: "batch"}}, item=(bins, frames))
+
+
+def _frames(config: Any, accepted: set[str]) -> Inputs:
+    """Filter banks of any number of frames, (B, T, bands)."""
+    names = ("input_features", *(["attention_mask"] if "attention_mask" in accepted else []))
+    return Inputs(
+        names=names,
+        axes={name: {0: "batch", 1: "frames"} for name in names},
+        longest=200,
+        shortest=16,
+        bands=int(config.feature_projection_input_dim),
+    )
