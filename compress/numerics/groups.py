@@ -37,7 +37,7 @@ class GroupGrid:
         """The nearest codes, uint8 (N, K)."""
         group = self.columns(matrix.shape[1])
         steps = np.rint(matrix / self.scales[:, group]) + self.zeros[:, group]
-        return np.clip(steps, 0, (1 << self.bits) - 1).astype(np.uint8)
+        return np.asarray(np.clip(steps, 0, (1 << self.bits) - 1), np.uint8)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """The values of codes (N, K), float32."""
