@@ -123,6 +123,34 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], str]] = {
     "whisper-encoder": ("WhisperModel", _WHISPER, "feature-extraction"),
 }
 
+DECODERS: dict[str, tuple[str, dict[str, Any], str]] = {
+    # Those whose weights are quantized by blocks besides; the command line is not run on each.
+    "qwen3-moe": (
+        "Qwen3MoeForCausalLM",
+        {**_DECODER, "head_dim": 8, "moe_intermediate_size": 32, "num_experts": 4, "num_experts_per_tok": 2},
+        "text-generation",
+    ),
+    "phi3": ("Phi3ForCausalLM", _DECODER, "text-generation"),
+    "gemma2": ("Gemma2ForCausalLM", {**_DECODER, "head_dim": 8, "sliding_window": 16}, "text-generation"),
+    "gpt-neox": ("GPTNeoXForCausalLM", _TEXT, "text-generation"),
+    "opt": (
+        "OPTForCausalLM",
+        dict(
+            vocab_size=160,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            ffn_dim=64,
+            max_position_embeddings=80,
+            word_embed_proj_dim=32,
+            pad_token_id=0,
+            bos_token_id=2,
+            eos_token_id=3,
+        ),
+        "text-generation",
+    ),
+}
+
 KINDS = {
     "vit": "image", "deit": "image", "swin": "image", "convnext": "image", "resnet": "image",
     "clip-vision": "image", "wav2vec2": "sound", "wav2vec2-classifier": "sound",
@@ -135,7 +163,7 @@ def build(name: str, folder: Path, *, seed: int = 0) -> str:
     import torch
     import transformers
 
-    kind, values, task = ARCHITECTURES[name]
+    kind, values, task = (ARCHITECTURES | DECODERS)[name]
     torch.manual_seed(seed)
     architecture = getattr(transformers, kind)
     model = architecture(architecture.config_class(**values))

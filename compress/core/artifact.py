@@ -83,6 +83,11 @@ class Calibration(Protocol):
     def feeds(self, *, items: int) -> Sequence[Feeds]:
         """At most `items` items, as batches; the same ones at every call."""
 
+    def tokens(self, *, count: int, length: int) -> np.ndarray:
+        """Running text as at most `count` windows of `length` token ids, int64 (windows, length); fewer
+        where there is less text, and one shorter window where there is not enough for one.
+        """
+
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
@@ -95,6 +100,8 @@ class Context:
     profile: Profile
     progress: Progress
     seed: int = 0
+    work: Path | None = None
+    """A folder that is there again when a killed step runs once more, and gone when it has finished."""
 
 
 class Pass(Protocol):
@@ -139,8 +146,9 @@ class Silent:
 class Fixed:
     """A `Calibration` over feeds that are at hand: for tests and for library use."""
 
-    def __init__(self, batches: Iterable[Feeds]) -> None:
+    def __init__(self, batches: Iterable[Feeds] = (), *, windows: np.ndarray | None = None) -> None:
         self._batches = list(batches)
+        self._windows = windows
 
     def feeds(self, *, items: int) -> Sequence[Feeds]:
         """The first batches that together hold at most `items` items (at least one batch)."""
@@ -153,3 +161,9 @@ class Fixed:
             chosen.append(batch)
             seen += size
         return chosen
+
+    def tokens(self, *, count: int, length: int) -> np.ndarray:
+        """The first windows, cut at `length`."""
+        if self._windows is None:
+            raise ValueError("no windows were given")
+        return self._windows[:count, :length]

@@ -26,34 +26,54 @@ def load_module(folder: Path, task: str) -> torch.nn.Module:
     """
     config = read_json(folder / "config.json", code="config-missing")
     refuse_not_finite(folder)
-    with _quiet():
-        module = _encoder(_loaded(folder, task, config), config, task)
+    with quiet_transformers():
+        module = _encoder(_loaded(model_class(task, config), folder, task, {}), config, task)
     return module.eval()
 
 
-def empty_module(folder: Path, task: str) -> torch.nn.Module:
+def empty_module(folder: Path, task: str, *, buffers: bool = False) -> torch.nn.Module:
     """The same module without weights (on the meta device): its structure, for planning.
+
+    With `buffers`, what a module computes when it is made and no checkpoint holds (frequencies of rotary
+    positions, masks) is there, so that parts whose weights are loaded later can run.
 
     Raises:
         CompressError: the configuration does not make a model.
     """
-    import transformers
-
     config = read_json(folder / "config.json", code="config-missing")
+    return _encoder(_skeleton(folder, task, config, buffers=buffers), config, task)
+
+
+def load_state(folder: Path, task: str, tensors: dict[str, torch.Tensor]) -> torch.nn.Module:
+    """The module of the configuration in `folder` with the weights of a state dict, by the names of a
+    checkpoint, fp32, in evaluation mode.
+
+    Raises:
+        CompressError: weights are missing or of another shape than the configuration's.
+    """
+    config = read_json(folder / "config.json", code="config-missing")
+    skeleton = _skeleton(folder, task, config)
+    with quiet_transformers():
+        given = {"config": skeleton.config, "state_dict": tensors}
+        return _encoder(_loaded(type(skeleton), None, task, given), config, task).eval()
+
+
+def _skeleton(folder: Path, task: str, config: dict[str, Any], *, buffers: bool = False) -> Any:
+    import transformers
+    from accelerate import init_empty_weights
+
     try:
-        with _quiet(), torch.device("meta"):
+        with quiet_transformers(), init_empty_weights(include_buffers=not buffers):
             written = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
             kind = model_class(task, config)
-            module = kind.from_config(written) if hasattr(kind, "from_config") else kind._from_config(written)
+            return kind.from_config(written) if hasattr(kind, "from_config") else kind._from_config(written)
     except CompressError:
         raise
     except Exception as error:  # transformers raises whatever its model classes raise
         raise _unbuildable(error) from error
-    return _encoder(module, config, task)
 
 
-def _loaded(folder: Path, task: str, config: dict[str, Any]) -> torch.nn.Module:
-    kind = model_class(task, config)
+def _loaded(kind: Any, folder: Path | None, task: str, given: dict[str, Any]) -> torch.nn.Module:
     try:
         module, info = kind.from_pretrained(
             folder,
@@ -63,6 +83,7 @@ def _loaded(folder: Path, task: str, config: dict[str, Any]) -> torch.nn.Module:
             trust_remote_code=False,
             ignore_mismatched_sizes=True,  # reported in `info`, and refused by name below
             output_loading_info=True,
+            **given,
         )
     except Exception as error:  # transformers raises whatever its model classes raise
         raise _unbuildable(error) from error
@@ -116,7 +137,7 @@ def refuse_not_finite(folder: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Keep transformers' progress bars and advice out of our streams; its errors still raise."""
     from transformers.utils import logging
 

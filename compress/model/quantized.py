@@ -7,7 +7,10 @@
 A matrix `model.layers.0.mlp.up_proj.weight` of shape (N, K) is stored as three tensors: `.codes` uint8, two
 to a byte along K (the first in the low half) where they have 4 bits or fewer; `.scales` float32 (N, G) and
 `.zeros` uint8 (N, G), one for each group of `group_size` columns, of which the last may be shorter. Its
-values are `scales * (codes - zeros)`. Every other tensor keeps its name, type and bytes.
+values are `scales * (codes - zeros)`. N are outputs and K inputs, whatever the checkpoint's order was
+(`transposed`). Matrices that a checkpoint holds as slices of one tensor are named `TENSOR.0`, `TENSOR.1`.
+A head that is tied to the embedding is not stored: config.json says so, as in the checkpoint. Every other
+tensor keeps its name, type and bytes.
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ class Layout:
     group_size: int
     symmetric: bool
     shape: tuple[int, int]
+    transposed: bool = False
+    """The checkpoint that it came from holds it as (K, N): GPT-2's `Conv1D`."""
 
     @property
     def groups(self) -> int:

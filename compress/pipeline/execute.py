@@ -124,9 +124,10 @@ class Executor:
         if not (folder / STEP_FACTS).exists():
             shutil.rmtree(folder, ignore_errors=True)
             with published(folder) as beside:
-                reply = self._run(step, source, beside)
+                reply = self._run(step, source, beside, work=self._work(key))
                 _inherit(source, reply, beside)
                 (beside / STEP_FACTS).write_text(reply.model_dump_json(), encoding="utf8")
+            shutil.rmtree(self._work(key), ignore_errors=True)
         reply = StepReply.model_validate_json((folder / STEP_FACTS).read_text(encoding="utf8"))
         if reply.result is None:
             raise InternalError("step-lost", f"{folder} holds no result", hint="run `compress cache clean`")
@@ -137,11 +138,16 @@ class Executor:
             peak_rss_bytes=reply.peak_rss_bytes,
         )
 
-    def _run(self, step: Step, source: Artifact, folder: Path) -> StepReply:
+    def _work(self, key: str) -> Path:
+        """Where a step keeps what it has finished, by the step's key: a killed run's is found again."""
+        return self.steps / f"{key}.work"
+
+    def _run(self, step: Step, source: Artifact, folder: Path, *, work: Path) -> StepReply:
         request = StepRequest(
             step=step,
             source=place(source),
             folder=folder,
+            work=work,
             rows=self.rows,
             processor=self.processor,
             inputs=self.inputs,

@@ -44,12 +44,14 @@ class Spec(Frozen):
 
 class StepRequest(Frozen):
     """Apply one step to an artifact in `folder`; `rows` is a JSON-lines file of calibration rows,
-    `processor` the folder whose tokenizer or processor turns them into `inputs`.
+    `processor` the folder whose tokenizer or processor turns them into `inputs`. What the step keeps
+    in `work` is there again if it is killed and runs once more.
     """
 
     step: Step
     source: Place
     folder: Path
+    work: Path
     rows: Path
     processor: Path
     inputs: tuple[Spec, ...]

@@ -1,0 +1,175 @@
+"""One block of a model quantized: observed on its calibration inputs, rounded, stored, and run once more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from compress.core.errors import CompressError
+from compress.model.observe import Weight
+from compress.model.quantized import QuantizedMatrix, write_block
+from compress.model.rounding import Rounded, Scheme, facts, round_matrices
+from compress.model.statistics import InputStatistics, SharedInput
+from compress.numerics.hessian import Hessian
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from compress.model.activations import Activations
+    from compress.model.flow import BlockFlow
+    from compress.model.stream import WeightStream
+    from compress.model.walk import BlockWalk
+
+    Tensors = Mapping[str, torch.Tensor]
+    Facts = dict[str, dict[str, object]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockQuantizer:
+    """Quantizes the blocks of `walk`, in order, on what flows through them."""
+
+    walk: BlockWalk
+    flow: BlockFlow
+    scheme: Scheme
+    exclude: tuple[str, ...] = ()
+    minimum_elements: int = 0
+
+    def run(self, index: int) -> None:
+        """Quantize block `index` and store it as finished."""
+        with self.walk.block(index) as block:
+            path = f"{self.walk.prefix}.{index}"
+            parameters = {f"{path}.{name}": value for name, value in block.named_parameters()}
+            chosen = {
+                name: value for name, value in parameters.items() if self._is_wanted(name, value, block)
+            }
+            with self.flow.entering(index) as entering:
+                inputs = self._observe(index, chosen, entering)
+            rounded, found = self._round(inputs, chosen)
+            self.flow.finish(index, lambda part: self._store(index, rounded, found, part))
+
+    def _is_wanted(self, name: str, value: torch.Tensor, block: torch.nn.Module) -> bool:
+        if value.ndim not in (2, 3) or value[0].numel() * len(value) < self.minimum_elements:
+            return False
+        if any(fnmatchcase(name, pattern) for pattern in self.exclude):
+            return False
+        return value.ndim == 3 or len(value) not in _expert_counts(block)
+
+    def _observe(self, index: int, chosen: Tensors, entering: Activations) -> list[SharedInput]:
+        statistics = InputStatistics(chosen)
+        for number in range(len(self.flow.windows)):
+            hidden = entering.read(number)
+            statistics.watch(partial(self.walk.run, index, hidden))
+        return statistics.inputs
+
+    def _round(self, inputs: list[SharedInput], chosen: Tensors) -> tuple[dict[Weight, Rounded], Facts]:
+        """Round what was observed, and put the rounded values into the block."""
+        done: dict[Weight, Rounded] = {}
+        found: Facts = {}
+        for shared in [*inputs, *_unreached(inputs, chosen)]:
+            matrices = [_read(chosen, weight) for weight in shared.weights]
+            for weight, matrix, rounded in zip(
+                shared.weights, matrices, round_matrices(matrices, shared.hessian, self.scheme), strict=True
+            ):
+                done[weight] = rounded
+                found[_label(weight)] = facts(rounded, matrix)
+                _write(chosen, weight, rounded.values())
+        return done, found
+
+    def _store(self, index: int, rounded: dict[Weight, Rounded], found: Facts, part: Path) -> None:
+        names = self.walk.names(index)
+        matrices = stored_matrices(self.walk.stream, rounded, symmetric=self.scheme.symmetric)
+        replaced = {weight.name for weight in rounded}
+        others = [name for name in names if self.walk.stream.targets[name] not in replaced]
+        write_block(part, matrices, {name: self.walk.stream.raw(name) for name in others})
+        self.flow.note(f"block-{index:05}", found)
+
+
+def stored_matrices(
+    stream: WeightStream, rounded: Mapping[Weight, Rounded], *, symmetric: bool
+) -> dict[str, QuantizedMatrix]:
+    """Rounded matrices under the names that the checkpoint has for them.
+
+    Raises:
+        CompressError: experts are held transposed, and apart in the checkpoint.
+    """
+    stored: dict[str, QuantizedMatrix] = {}
+    experts: dict[str, dict[int, QuantizedMatrix]] = {}
+    for weight, one in rounded.items():
+        matrix = one.stored(symmetric=symmetric, transposed=weight.transposed)
+        if weight.index is None:
+            stored[source_name(stream, weight.name)] = matrix
+        else:
+            experts.setdefault(weight.name, {})[weight.index] = matrix
+    for name, slices in experts.items():
+        stored |= _stored_experts(stream, name, [slices[index] for index in sorted(slices)])
+    return stored
+
+
+def source_name(stream: WeightStream, target: str) -> str:
+    """The checkpoint's name of a parameter; the module's where that was made of several tensors."""
+    names = [name for name, goal in stream.targets.items() if goal == target]
+    return names[0] if len(names) == 1 else target
+
+
+def _stored_experts(
+    stream: WeightStream, name: str, slices: list[QuantizedMatrix]
+) -> dict[str, QuantizedMatrix]:
+    sources = [source for source, target in stream.targets.items() if target == name]
+    if len(sources) == 1:
+        return {f"{sources[0]}.{index}": matrix for index, matrix in enumerate(slices)}
+    if slices[0].layout.transposed:
+        message = f"the experts of '{name}' are held transposed, and apart in the checkpoint"
+        raise CompressError("experts-unsupported", message, hint=f"exclude '{name}'")
+    # Rows do not depend on each other, so codes and grids are cut along them as the tensor itself is.
+    codes, scales, zeros = (
+        stream.reverted({name: torch.stack([getattr(matrix, part) for matrix in slices])})
+        for part in ("codes", "scales", "zeros")
+    )
+    stored = {}
+    for part, values in codes.items():
+        layout = replace(slices[0].layout, shape=(values.shape[0], values.shape[1]))
+        stored[part] = QuantizedMatrix(layout=layout, codes=values, scales=scales[part], zeros=zeros[part])
+    return stored
+
+
+def _unreached(inputs: list[SharedInput], chosen: Tensors) -> list[SharedInput]:
+    """Experts that no token was routed to, held as those are that some were."""
+    seen = {weight for shared in inputs for weight in shared.weights}
+    held = {weight.name: weight.transposed for weight in seen if weight.index is not None}
+    missing = [
+        weight
+        for name, transposed in held.items()
+        for index in range(len(chosen[name]))
+        if (weight := Weight(name, index, transposed)) not in seen
+    ]
+    return [SharedInput(Hessian(_read(chosen, weight).shape[1]), [weight]) for weight in missing]
+
+
+def _expert_counts(block: torch.nn.Module) -> set[int]:
+    """How many experts a block has: a matrix of so many rows is their router, which stays as it is."""
+    return {len(value) for value in block.parameters() if value.ndim == 3}
+
+
+def _slice(chosen: Tensors, weight: Weight) -> torch.Tensor:
+    tensor = chosen[weight.name].data
+    tensor = tensor if weight.index is None else tensor[weight.index]
+    return tensor.T if weight.transposed else tensor
+
+
+def _read(chosen: Tensors, weight: Weight) -> np.ndarray:
+    """The matrix (out, in) of a weight."""
+    return np.ascontiguousarray(_slice(chosen, weight).numpy())
+
+
+def _write(chosen: Tensors, weight: Weight, values: np.ndarray) -> None:
+    _slice(chosen, weight).copy_(torch.from_numpy(values))
+
+
+def _label(weight: Weight) -> str:
+    return weight.name if weight.index is None else f"{weight.name}.{weight.index}"

@@ -1,0 +1,100 @@
+"""What is around the blocks, quantized: the embedding, the head, or the one table that is both."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compress.model.blocks import source_name
+from compress.model.quantized import write_block
+from compress.model.rounding import facts, round_matrices
+from compress.model.statistics import InputStatistics
+from compress.model.walk import leave
+
+if TYPE_CHECKING:
+    import torch
+
+    from compress.model.flow import BlockFlow
+    from compress.model.quantized import QuantizedMatrix
+    from compress.model.rounding import Scheme
+    from compress.numerics.hessian import Hessian
+
+OUTER = "outer.safetensors"
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """The module's names of the embedding and of the head (None: there is none, or it is the same)."""
+
+    embedding: str
+    head: str | None
+    tied: bool
+
+
+def quantize_outer(flow: BlockFlow, *, embedding: Scheme | None, head: Scheme | None) -> None:
+    """Round the embedding and the head (None: as they were) and store all that is in no block.
+
+    A head that is the embedding's own table is stored once, by the embedding's name and scheme.
+    """
+    if (flow.work / OUTER).exists():
+        return
+    with flow.walk.outer():
+        tables = _tables(flow.walk.module)
+        hessian = _head_inputs(flow) if tables.head else None
+        schemes = {tables.embedding: embedding} | (
+            {tables.head: head} if tables.head and not tables.tied else {}
+        )
+        matrices, found = {}, {}
+        for name, scheme in schemes.items():
+            if scheme is not None:
+                reads = hessian if tables.tied or name == tables.head else None
+                matrices[source_name(flow.walk.stream, name)], found[name] = _rounded(
+                    flow, name, reads, scheme
+                )
+    _store(flow, matrices, tables)
+    flow.note("outer", found)
+
+
+def _rounded(
+    flow: BlockFlow, name: str, hessian: Hessian | None, scheme: Scheme
+) -> tuple[QuantizedMatrix, dict[str, object]]:
+    matrix = np.ascontiguousarray(flow.walk.parameter(name).numpy())
+    (rounded,) = round_matrices([matrix], hessian, scheme)
+    return rounded.stored(symmetric=scheme.symmetric, transposed=False), facts(rounded, matrix)
+
+
+def _tables(module: Any) -> _Tables:
+    names: dict[int, list[str]] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    table, head = module.get_input_embeddings(), module.get_output_embeddings()
+    embedding = names[id(table.weight)][0]
+    if head is None:
+        return _Tables(embedding, None, tied=False)
+    tied = head.weight is table.weight
+    return _Tables(embedding, names[id(head.weight)][-1 if tied else 0], tied=tied)
+
+
+def _head_inputs(flow: BlockFlow) -> Hessian:
+    head: torch.Tensor = flow.walk.module.get_output_embeddings().weight
+    statistics = InputStatistics({"head": head.data}, after=leave)
+    with flow.entering(flow.walk.count) as leaving:
+        for number in range(len(flow.windows)):
+            window, hidden = flow.windows[number : number + 1], leaving.read(number)
+            statistics.watch(partial(flow.walk.follow, window, hidden))
+    return statistics.inputs[0].hessian
+
+
+def _store(flow: BlockFlow, matrices: dict[str, QuantizedMatrix], tables: _Tables) -> None:
+    stream = flow.walk.stream
+    replaced = {stream.targets.get(name, name) for name in matrices}
+    if tables.tied and tables.head:
+        replaced.add(tables.head)  # some checkpoints hold the table twice
+    others = [name for name in flow.walk.outer_names() if stream.targets[name] not in replaced]
+    part = flow.work / "outer.part"
+    write_block(part, matrices, {name: stream.raw(name) for name in others})
+    os.replace(part, flow.work / OUTER)

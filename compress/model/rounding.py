@@ -1,0 +1,123 @@
+"""Matrices of a model rounded to grids under a Hessian, with searched rounding where there is none to use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from compress.model.quantized import Layout, QuantizedMatrix
+from compress.numerics.gptq import gptq
+from compress.numerics.groups import fit_groups
+from compress.numerics.hessian import inverse_factor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from compress.numerics.groups import GroupGrid
+    from compress.numerics.hessian import Hessian
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheme:
+    """Bits and groups of a matrix; `group_size` -1 is one group a row."""
+
+    bits: int
+    group_size: int
+    symmetric: bool
+    damping: float = 0.01
+    activation_order: bool = True
+    minimum_rows: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounded:
+    """A matrix (N, K) on its grids. `why` says why it was rounded without feedback, where it was."""
+
+    grid: GroupGrid
+    codes: np.ndarray
+    damping: float = 0.0
+    why: str = ""
+
+    def values(self) -> np.ndarray:
+        """What the codes stand for, float32 (N, K)."""
+        return self.grid.decode(self.codes)
+
+    def stored(self, *, symmetric: bool, transposed: bool) -> QuantizedMatrix:
+        """In the form that is written."""
+        shape = (self.codes.shape[0], self.codes.shape[1])
+        layout = Layout(
+            bits=self.grid.bits,
+            group_size=self.grid.group_size,
+            symmetric=symmetric,
+            shape=shape,
+            transposed=transposed,
+        )
+        parts = (self.codes, self.grid.scales, self.grid.zeros)
+        codes, scales, zeros = (torch.from_numpy(np.ascontiguousarray(part)) for part in parts)
+        return QuantizedMatrix(layout=layout, codes=codes, scales=scales, zeros=zeros)
+
+
+def round_matrices(matrices: Sequence[np.ndarray], hessian: Hessian | None, scheme: Scheme) -> list[Rounded]:
+    """Round float32 matrices (N_i, K) that read one input, whose Hessian it is; None: no product reads
+    them (a table of embeddings), so that each number counts alike.
+    """
+    matrix = np.concatenate(list(matrices))  # rows of all: they do not depend on each other
+    rounded = _round(matrix, hessian, scheme)
+    parts, start = [], 0
+    for one in matrices:
+        rows = slice(start, start + len(one))
+        parts.append(_rows(rounded, rows))
+        start = rows.stop
+    return parts
+
+
+def _round(matrix: np.ndarray, hessian: Hessian | None, scheme: Scheme) -> Rounded:
+    columns = matrix.shape[1]
+    group_size = columns if scheme.group_size < 0 else min(scheme.group_size, columns)
+    gathered = hessian.matrix if hessian is not None and hessian.rows else None
+    importance = _importance(gathered, scheme.damping)
+    grid = fit_groups(
+        matrix,
+        bits=scheme.bits,
+        group_size=group_size,
+        symmetric=scheme.symmetric,
+        importance=importance,
+    )
+    if hessian is None:
+        return Rounded(grid=grid, codes=grid.encode(matrix))
+    if gathered is None or hessian.rows < scheme.minimum_rows:
+        why = f"{hessian.rows} calibration tokens reached it, wanted {scheme.minimum_rows}"
+        return Rounded(grid=grid, codes=grid.encode(matrix), why=why)
+    factor = inverse_factor(gathered, damping=scheme.damping, activation_order=scheme.activation_order)
+    if factor is None:
+        why = "its Hessian is not finite, or zero"
+        return Rounded(grid=grid, codes=grid.encode(matrix), why=why)
+    return Rounded(grid=grid, codes=gptq(matrix, factor, grid), damping=factor.damping)
+
+
+def _importance(hessian: np.ndarray | None, damping: float) -> np.ndarray | None:
+    """The damped diagonal; None where that is no measure."""
+    if hessian is None:
+        return None
+    diagonal = np.diag(hessian)
+    mean = diagonal.mean(dtype=np.float64)
+    return np.asarray(diagonal + np.float32(damping * mean)) if np.isfinite(mean) and mean > 0 else None
+
+
+def _rows(rounded: Rounded, rows: slice) -> Rounded:
+    grid = rounded.grid
+    part = type(grid)(
+        bits=grid.bits, group_size=grid.group_size, scales=grid.scales[rows], zeros=grid.zeros[rows]
+    )
+    return Rounded(grid=part, codes=rounded.codes[rows], damping=rounded.damping, why=rounded.why)
+
+
+def facts(rounded: Rounded, matrix: np.ndarray) -> dict[str, object]:
+    """What is worth knowing of a rounded matrix: its error relative to its size, damping, and why not."""
+    difference = rounded.values() - matrix
+    size = float(np.linalg.norm(matrix)) or 1.0
+    relative = float(np.linalg.norm(difference)) / size
+    return {"relative_error": relative, "damping": rounded.damping, "why": rounded.why}

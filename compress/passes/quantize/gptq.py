@@ -1,0 +1,137 @@
+"""GPTQ: calibrated weight-only quantization of a checkpoint, block by block.
+
+Frantar et al. 2022 (arXiv:2210.17323). Weights come from safetensors one block at a time, the inputs of
+each block from the quantized blocks before it, and each finished block is a resume point.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, field_validator
+
+from compress.core.artifact import ArtifactKind
+from compress.core.config import Frozen
+from compress.model.blocks import BlockQuantizer
+from compress.model.flow import BlockFlow
+from compress.model.outer import quantize_outer
+from compress.model.quantized import write_index
+from compress.model.rounding import Scheme
+from compress.model.sidecars import copy_sidecars
+from compress.model.walk import BlockWalk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from compress.core.artifact import Artifact, Context
+
+ACCEPTS = ArtifactKind.CHECKPOINT
+PRODUCES = ArtifactKind.QUANTIZED
+
+FACTS = "gptq.json"
+"""Errors and fallbacks by matrix, for the report. Not published."""
+
+Bits = Literal[2, 3, 4, 8]
+
+
+class Config(Frozen):
+    """How matrices are stored, and what they are calibrated on."""
+
+    bits: Bits = 4
+    group_size: int = 32
+    """Input channels that share a grid, 16 to 256; -1: one grid for each output channel."""
+    symmetric: bool = False
+    embedding_bits: Bits | None = 8
+    """Of the embedding (and of the head that is tied to it); None: as it was."""
+    head_bits: Bits | None = 8
+    """Of an output layer that is a matrix of its own."""
+    samples: int = Field(default=128, gt=0)
+    length: int = Field(default=512, gt=1)
+    """Calibration: so many windows of so many tokens."""
+    damping: float = Field(default=0.01, gt=0)
+    """Share of the mean of the Hessian's diagonal that is added to it."""
+    activation_order: bool = True
+    exclude: tuple[str, ...] = ()
+    """Patterns (`*`, `?`) of weights that stay as they are."""
+    minimum_elements: int = 4096
+    """Smaller matrices stay as they are."""
+    minimum_rows: int = 32
+    """Matrices that saw fewer calibration tokens (experts) are rounded to searched grids."""
+
+    @field_validator("group_size")
+    @classmethod
+    def _in_range(cls, value: int) -> int:
+        if value != -1 and not 16 <= value <= 256:
+            raise ValueError("must be 16 to 256, or -1")
+        return value
+
+    def scheme(self, bits: int) -> Scheme:
+        """The scheme of matrices in so many bits."""
+        return Scheme(
+            bits=bits,
+            group_size=self.group_size,
+            symmetric=self.symmetric,
+            damping=self.damping,
+            activation_order=self.activation_order,
+            minimum_rows=self.minimum_rows,
+        )
+
+
+def stored_bits(config: Config) -> dict[str, float]:
+    """Bits an element by group of weights, for `plan`: the code and its share of a scale and a zero."""
+    share = 0.0 if config.group_size < 0 else 1 / config.group_size
+    return {
+        "matrix": config.bits + share * (16 + (0 if config.symmetric else config.bits)),
+        "embedding": 16.0 if config.embedding_bits is None else config.embedding_bits + share * 16,
+    }
+
+
+def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
+    """Quantize every block's matrices, the embedding and the head.
+
+    Raises:
+        CompressError: the blocks cannot be found or run one by one, or there is nothing to quantize.
+    """
+    work = context.work or context.folder / ".work"
+    walk = BlockWalk(artifact.folder, artifact.task)
+    windows = context.calibration.tokens(count=config.samples, length=config.length)
+    flow = BlockFlow(walk, windows, work)
+    quantizer = BlockQuantizer(
+        walk=walk,
+        flow=flow,
+        scheme=config.scheme(config.bits),
+        exclude=config.exclude,
+        minimum_elements=config.minimum_elements,
+    )
+    done = flow.start()
+    with context.progress.track("Quantizing blocks", walk.count) as advance:
+        advance(done)
+        for index in range(done, walk.count):
+            quantizer.run(index)
+            advance()
+    quantize_outer(
+        flow,
+        embedding=config.scheme(config.embedding_bits) if config.embedding_bits else None,
+        head=config.scheme(config.head_bits) if config.head_bits else None,
+    )
+    _gather(work, context)
+    copy_sidecars(artifact.folder, context.folder, text=True)
+    write_index(context.folder)
+    return artifact.at(context.folder, kind=PRODUCES)
+
+
+def _gather(work: Path, context: Context) -> None:
+    """Move what is finished to where it stays, and say which matrices were only rounded."""
+    facts: dict[str, dict[str, object]] = {}
+    for path in sorted(work.glob("*.json")):
+        facts |= json.loads(path.read_text(encoding="utf8"))
+    for name, values in facts.items():
+        if values["why"]:
+            context.progress.note(f"{name} was rounded without feedback: {values['why']}")
+    for path in sorted(work.glob("*.safetensors")):
+        shutil.move(path, context.folder / path.name)
+    (context.folder / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf8")
+    if work == context.folder / ".work":
+        shutil.rmtree(work)
