@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from compress.core.profile import Profile
 
     Feeds = Mapping[str, np.ndarray]
+    Row = Mapping[str, Any]
 
 
 class ArtifactKind(StrEnum):
@@ -83,6 +84,9 @@ class Calibration(Protocol):
     def feeds(self, *, items: int) -> Sequence[Feeds]:
         """At most `items` items, as batches; the same ones at every call."""
 
+    def rows(self) -> Sequence[Row]:
+        """All of them as they were read (`text`, `image` ...), for steps that prepare them themselves."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
@@ -139,8 +143,8 @@ class Silent:
 class Fixed:
     """A `Calibration` over feeds that are at hand: for tests and for library use."""
 
-    def __init__(self, batches: Iterable[Feeds]) -> None:
-        self._batches = list(batches)
+    def __init__(self, batches: Iterable[Feeds], *, rows: Sequence[Row] = ()) -> None:
+        self._batches, self._rows = list(batches), rows
 
     def feeds(self, *, items: int) -> Sequence[Feeds]:
         """The first batches that together hold at most `items` items (at least one batch)."""
@@ -153,3 +157,7 @@ class Fixed:
             chosen.append(batch)
             seen += size
         return chosen
+
+    def rows(self) -> Sequence[Row]:
+        """The rows that were given."""
+        return self._rows

@@ -34,3 +34,7 @@ class RowCalibration:
         preprocessor = load_preprocessor(self._processor, task=self._task, inputs=self._inputs)
         chosen = self._rows[:items]
         return [preprocessor.feeds(chosen[start : start + _BATCH]) for start in range(0, len(chosen), _BATCH)]
+
+    def rows(self) -> Sequence[Mapping[str, Any]]:
+        """All rows."""
+        return self._rows
