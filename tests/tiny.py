@@ -72,6 +72,16 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], str]] = {
     "gpt2": ("GPT2LMHeadModel", _GPT, "text-generation"),
     "llama": ("LlamaForCausalLM", _DECODER, "text-generation"),
     "qwen3": ("Qwen3ForCausalLM", {**_DECODER, "head_dim": 8}, "text-generation"),
+    "gemma3": (
+        "Gemma3ForCausalLM",
+        {
+            **_DECODER,
+            "head_dim": 8,
+            "sliding_window": 16,
+            "layer_types": ["sliding_attention", "full_attention"],
+        },
+        "text-generation",
+    ),
     "t5-encoder": ("T5EncoderModel", _T5, "feature-extraction"),
     "bart-encoder": (
         "BartModel",

@@ -10,6 +10,7 @@ import torch
 
 from compress.core.errors import CompressError
 from compress.model.safety import read_json, weight_files
+from compress.model.structure.widths import apply_widths, read_widths
 from compress.model.tasks import model_class
 
 if TYPE_CHECKING:
@@ -24,15 +25,23 @@ def load_module(folder: Path, task: str) -> torch.nn.Module:
     Raises:
         CompressError: weights are missing, not finite or of another shape than the configuration's.
     """
+    return running_part(load_whole(folder, task), task)
+
+
+def load_whole(folder: Path, task: str) -> torch.nn.Module:
+    """The same with all parts that the checkpoint has, as it is saved again.
+
+    Raises:
+        CompressError: as `load_module` does.
+    """
     config = read_json(folder / "config.json", code="config-missing")
     refuse_not_finite(folder)
     with quiet_transformers():
-        module = _encoder(_loaded(model_class(task, config), folder, task, {}), config, task)
-    return module.eval()
+        return _loaded(_cut(model_class(task, config), folder), folder, task, {}).eval()
 
 
 def empty_module(folder: Path, task: str, *, buffers: bool = False) -> torch.nn.Module:
-    """The same module without weights (on the meta device): its structure, for planning.
+    """The module of `load_module` without weights (on the meta device): its structure, for planning.
 
     With `buffers`, what a module computes when it is made and no checkpoint holds (frequencies of rotary
     positions, masks) is there, so that parts whose weights are loaded later can run.
@@ -41,7 +50,28 @@ def empty_module(folder: Path, task: str, *, buffers: bool = False) -> torch.nn.
         CompressError: the configuration does not make a model.
     """
     config = read_json(folder / "config.json", code="config-missing")
-    return _encoder(_skeleton(folder, task, config, buffers=buffers), config, task)
+    return running_part(_skeleton(folder, task, config, buffers=buffers), task)
+
+
+def build_empty(kind: type[torch.nn.Module], config: Any) -> torch.nn.Module:
+    """A module of a transformers class for a configuration, on the meta device.
+
+    Raises:
+        CompressError: the configuration does not make a model.
+    """
+    try:
+        with quiet_transformers(), torch.device("meta"):
+            return kind(config)
+    except Exception as error:  # transformers raises whatever its model classes raise
+        raise _unbuildable(error) from error
+
+
+def running_part(module: torch.nn.Module, task: str) -> torch.nn.Module:
+    """What runs for `task`: of an encoder-decoder model under `feature-extraction` the encoder."""
+    config: Any = module.config
+    if task == "feature-extraction" and getattr(config, "is_encoder_decoder", False):
+        return module.get_encoder() if hasattr(module, "get_encoder") else module
+    return module
 
 
 def load_state(folder: Path, task: str, tensors: dict[str, torch.Tensor]) -> torch.nn.Module:
@@ -55,7 +85,7 @@ def load_state(folder: Path, task: str, tensors: dict[str, torch.Tensor]) -> tor
     skeleton = _skeleton(folder, task, config)
     with quiet_transformers():
         given = {"config": skeleton.config, "state_dict": tensors}
-        return _encoder(_loaded(type(skeleton), None, task, given), config, task).eval()
+        return running_part(_loaded(_cut(type(skeleton), folder), None, task, given), task).eval()
 
 
 def _skeleton(folder: Path, task: str, config: dict[str, Any], *, buffers: bool = False) -> Any:
@@ -66,7 +96,10 @@ def _skeleton(folder: Path, task: str, config: dict[str, Any], *, buffers: bool 
         with quiet_transformers(), init_empty_weights(include_buffers=not buffers):
             written = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
             kind = model_class(task, config)
-            return kind.from_config(written) if hasattr(kind, "from_config") else kind._from_config(written)
+            make = kind.from_config if hasattr(kind, "from_config") else kind._from_config
+            module = make(written)
+            apply_widths(module, read_widths(folder))
+            return module
     except CompressError:
         raise
     except Exception as error:  # transformers raises whatever its model classes raise
@@ -85,10 +118,36 @@ def _loaded(kind: Any, folder: Path | None, task: str, given: dict[str, Any]) ->
             output_loading_info=True,
             **given,
         )
+    except CompressError:
+        raise
     except Exception as error:  # transformers raises whatever its model classes raise
         raise _unbuildable(error) from error
     _refuse_incomplete(info, task)
+    module.__class__ = getattr(module, _UNCUT, type(module))
     return module
+
+
+_UNCUT = "uncut_class"
+
+
+def _cut(kind: Any, folder: Path) -> Any:
+    """The class of a model, built to the widths of a checkpoint before it takes its weights."""
+    import transformers
+
+    widths = read_widths(folder)
+    if not len(widths):
+        return kind
+    if hasattr(kind, "_model_mapping"):
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        found = kind._model_mapping[type(config)]
+        kind = found[0] if isinstance(found, tuple) else found
+
+    def build(self: Any, config: Any, *args: Any, **kwargs: Any) -> None:
+        kind.__init__(self, config, *args, **kwargs)
+        apply_widths(self, widths)
+
+    body = {"__init__": build, _UNCUT: kind, "__module__": kind.__module__}
+    return type(kind.__name__, (kind,), body)
 
 
 def _unbuildable(error: Exception) -> CompressError:
@@ -110,12 +169,6 @@ def _refuse_incomplete(info: dict[str, Any], task: str) -> None:
         name, found, expected = sorted(info["mismatched_keys"])[0]
         message = f"{name} has shape {list(found)}, the configuration asks for {list(expected)}"
         raise CompressError("weights-mismatched", message, hint="config.json is of another checkpoint")
-
-
-def _encoder(module: torch.nn.Module, config: dict[str, Any], task: str) -> torch.nn.Module:
-    if task == "feature-extraction" and config.get("is_encoder_decoder"):
-        return module.get_encoder() if hasattr(module, "get_encoder") else module
-    return module
 
 
 def refuse_not_finite(folder: Path) -> None:

@@ -1,0 +1,185 @@
+"""What `prune.ffn` and `prune.heads` share: choose units, remove them, refit what reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from compress.core.errors import CompressError
+from compress.model.inputs import inputs_of
+from compress.model.load import load_whole, running_part
+from compress.model.structure.fitting import ffn_config, heads_config
+from compress.model.structure.observed import observe
+from compress.model.structure.outputs import answer, ready
+from compress.model.structure.rewrite import save_changed
+from compress.model.structure.shrink import masked, narrowed, set_matrix, shrink
+from compress.model.structure.sites import sites_of, with_tables
+from compress.model.structure.stack import matrix_of
+from compress.numerics.elimination import Removals, costs_of, eliminate
+from compress.numerics.least_squares import damped, refit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from compress.core.artifact import Advance, Artifact, Context
+    from compress.model.structure.observed import Observed
+    from compress.model.structure.outputs import Tensors
+    from compress.model.structure.sites import Kind, Site
+
+DAMPING = 0.01
+"""Share of the mean diagonal that is added to a Gram matrix, as GPTQ does (Frantar et al. 2022)."""
+
+_ROUNDS = 128
+"""Rounds in which units are removed: the more, the better the choice and the longer it takes."""
+_EXACT = 1e-3
+"""Largest difference that rounding makes, as a share of the largest answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Narrowing:
+    """What a step asks for: the share of units to remove, and numbers of units that are allowed."""
+
+    kind: Kind
+    ratio: float
+    multiple: int
+    items: int
+    reconstruct: bool
+
+
+def narrow(artifact: Artifact, wanted: Narrowing, context: Context) -> Artifact:
+    """Remove units of one kind and write the checkpoint; `widths.json` says what its configuration cannot.
+
+    Raises:
+        CompressError: the model has no such units, or there is no calibration data.
+        InternalError: the checkpoint reads back otherwise.
+    """
+    whole = load_whole(artifact.folder, artifact.task)
+    module = ready(running_part(whole, artifact.task))
+    sample = inputs_of(module, artifact.folder).sample(batch=1, length=8, seed=0)
+    sites = sites_of(module, wanted.kind, lambda: answer(module, sample, grad=True))
+    sites, shared = with_tables(module, sites) if wanted.kind == "heads" else (sites, False)
+    refuse_entangled(module, sites, sample)
+    observed = _observe(module, sites, wanted, context)
+    with context.progress.track("Choosing units", len(sites)) as advance:
+        kept = _chosen(module, sites, observed, wanted, shared=shared, advance=advance)
+    for site, units in zip(sites, kept, strict=True):
+        cut(module, site, units, observed[site.units.consumer] if wanted.reconstruct else None)
+    config = _config(whole, sites, kept, wanted)
+    save_changed(whole, config, artifact.folder, context.folder, task=artifact.task)
+    return artifact.at(context.folder)
+
+
+def refuse_entangled(module: torch.nn.Module, sites: Sequence[Site], sample: Tensors) -> None:
+    """Refuse units whose removal is not the same as zeros in their place, on one small input.
+
+    Raises:
+        CompressError: the model does not run without the last unit of each site, or answers otherwise.
+    """
+    cuts = [(site, np.arange(len(site.units) - 1)) for site in sites]
+    with masked(module, cuts):
+        expected = answer(module, sample).values
+    try:
+        with narrowed(module, cuts):
+            found = answer(module, sample).values
+        apart = (found - expected).abs().max().item() / max(expected.abs().max().item(), 1e-9)
+        reason = "" if apart < _EXACT else f"its answers are {apart:.2g} of their range apart"
+    except (RuntimeError, ValueError, IndexError) as error:  # whatever its operators say of the shapes
+        reason = " ".join(str(error).split())[:160]
+    if reason:
+        what = f"{type(module).__name__} does not run with fewer units in {sites[0].units.consumer}"
+        raise CompressError("structure-unsupported", f"{what}: {reason}", hint="leave this step out")
+
+
+def _observe(
+    module: torch.nn.Module, sites: Sequence[Site], wanted: Narrowing, context: Context
+) -> Mapping[str, Observed]:
+    feeds = context.calibration.feeds(items=wanted.items)
+    if not feeds:
+        raise CompressError("data-empty", "no calibration data", hint="name some with --data")
+    names = [site.units.consumer for site in sites]
+    with context.progress.track("Observing layers", len(feeds)) as advance:
+        return observe(module, names, feeds, seed=context.seed, advance=advance)
+
+
+def _chosen(
+    module: torch.nn.Module,
+    sites: Sequence[Site],
+    observed: Mapping[str, Observed],
+    wanted: Narrowing,
+    *,
+    shared: bool,
+    advance: Advance,
+) -> list[np.ndarray]:
+    """The units that each site keeps; the same ones where sites share what belongs to a unit."""
+    if shared:
+        total = len(sites[0].units)
+        costs = sum(costs_of(*_problem(module, site, observed[site.units.consumer])) for site in sites)
+        return [np.sort(np.argsort(-costs)[: _remaining(total, wanted)])] * len(sites)
+    kept = []
+    for site in sites:
+        total = len(site.units)
+        gone = total - _remaining(total, wanted)
+        removals = removals_of(module, site, observed[site.units.consumer], gone)
+        kept.append(removals.kept(total, gone))
+        advance()
+    return kept
+
+
+def _config(
+    whole: torch.nn.Module, sites: Sequence[Site], kept: Sequence[np.ndarray], wanted: Narrowing
+) -> Any:
+    """The configuration that says the new number of units, where it is one number and one can."""
+    before, after = {len(site.units) for site in sites}, {len(units) for units in kept}
+    if len(before) > 1 or len(after) > 1:
+        return whole.config
+    fit = ffn_config if wanted.kind == "ffn" else heads_config
+    return fit(whole, whole.config, old=before.pop(), new=after.pop())
+
+
+def _remaining(total: int, wanted: Narrowing) -> int:
+    """The number of units nearest to what the ratio leaves that is a multiple."""
+    multiple = min(wanted.multiple, total)
+    return max(multiple, round(total * (1 - wanted.ratio) / multiple) * multiple)
+
+
+def removals_of(module: torch.nn.Module, site: Site, seen: Observed, count: int) -> Removals:
+    """The order in which a site's units go: by what their loss does to the model's answers."""
+    weight, gram, columns = _problem(module, site, seen)
+    return eliminate(weight, gram, columns, removals=count, at_once=max(1, count // _ROUNDS))
+
+
+def _problem(
+    module: torch.nn.Module, site: Site, seen: Observed
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What is eliminated from: a matrix (d, n), a Gram matrix (n, n) and the columns of units.
+
+    The error of the layer's outputs is weighed with their sensitivity G = A A^T, as in K-FAC (Martens and
+    Grosse 2015, arXiv:1503.05671): tr(dW H dW^T G) = ||A^T dW H^1/2||^2.
+    """
+    linear = module.get_submodule(site.units.consumer)
+    gram = damped(seen.moments.about(bias=linear.bias is not None), DAMPING)
+    weight = _root(seen.sensitivity).T @ matrix_of(linear).numpy().astype(np.float64)
+    return weight, gram, site.units.columns
+
+
+def _root(matrix: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(matrix)
+    return np.asarray(vectors * np.sqrt(values.clip(min=0)))
+
+
+def cut(module: torch.nn.Module, site: Site, kept: np.ndarray, seen: Observed | None) -> None:
+    """Keep some units of a site; with what was observed, refit the matrix that reads them."""
+    linear: Any = module.get_submodule(site.units.consumer)
+    weight = matrix_of(linear).numpy().astype(np.float64)
+    bias = None if linear.bias is None else linear.bias.detach().numpy().astype(np.float64)
+    shrink(module, site, kept)
+    if seen is None:
+        return
+    columns = np.sort(site.units.columns[kept].ravel())
+    fitted, offset = refit(weight, bias, seen.moments, columns, damping=DAMPING)
+    set_matrix(linear, torch.from_numpy(fitted.astype(np.float32)))
+    if offset is not None:
+        linear.bias = torch.nn.Parameter(torch.from_numpy(offset.astype(np.float32)), requires_grad=False)

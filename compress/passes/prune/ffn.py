@@ -1,0 +1,45 @@
+"""Width: leave out hidden features of feed-forward layers, and refit the matrix that reads them.
+
+Features go one after the other by the error that is left after the rest was refitted (see
+`compress.numerics.elimination`), weighed by how much the model's answers depend on it. A gated layer loses
+the same rows of gate and up, and fused ones both halves.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from compress.core.artifact import ArtifactKind
+from compress.core.config import Frozen
+from compress.passes.narrowing import Narrowing, narrow
+
+if TYPE_CHECKING:
+    from compress.core.artifact import Artifact, Context
+
+ACCEPTS = ArtifactKind.CHECKPOINT
+PRODUCES = ArtifactKind.CHECKPOINT
+
+
+class Config(Frozen):
+    """How much of the width goes."""
+
+    ratio: float = Field(gt=0, lt=1)
+    """Share of the features that is removed from each layer."""
+    multiple: int = Field(default=32, gt=0)
+    """Widths are multiples of this: what the target's kernels like."""
+    reconstruct: bool = True
+    """Refit the following matrix by least squares."""
+    items: int = Field(default=256, gt=0)
+    """Calibration items."""
+
+
+def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
+    """Write the narrower checkpoint.
+
+    Raises:
+        CompressError: the model has no feed-forward units that are understood, or there is no data.
+        InternalError: the checkpoint reads back otherwise.
+    """
+    return narrow(artifact, Narrowing(kind="ffn", **config.model_dump()), context)

@@ -1,0 +1,45 @@
+"""Width: leave out attention heads, and refit the output projection. Of grouped-query attention whole
+key-value heads go, with all of their queries.
+
+Heads go one after the other by the error that is left after the rest was refitted (see
+`compress.numerics.elimination`), weighed by how much the model's answers depend on it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from compress.core.artifact import ArtifactKind
+from compress.core.config import Frozen
+from compress.passes.narrowing import Narrowing, narrow
+
+if TYPE_CHECKING:
+    from compress.core.artifact import Artifact, Context
+
+ACCEPTS = ArtifactKind.CHECKPOINT
+PRODUCES = ArtifactKind.CHECKPOINT
+
+
+class Config(Frozen):
+    """How many heads go."""
+
+    ratio: float = Field(gt=0, lt=1)
+    """Share of the heads (key-value heads) that is removed from each layer."""
+    multiple: int = Field(default=1, gt=0)
+    """Numbers of key-value heads are multiples of this."""
+    reconstruct: bool = True
+    """Refit the output projection by least squares."""
+    items: int = Field(default=256, gt=0)
+    """Calibration items."""
+
+
+def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
+    """Write the narrower checkpoint.
+
+    Raises:
+        CompressError: the model has no heads that are understood, or there is no data.
+        InternalError: the checkpoint reads back otherwise.
+    """
+    return narrow(artifact, Narrowing(kind="heads", **config.model_dump()), context)

@@ -1,0 +1,172 @@
+"""Structural pruning of every architecture: it answers as the original with zeros in the same places does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
+from compress.core.errors import CompressError
+from compress.model.inputs import inputs_of
+from compress.model.load import empty_module, load_module
+from compress.model.structure.depth import only_blocks
+from compress.model.structure.outputs import answer, ready
+from compress.model.structure.shrink import masked, narrowed
+from compress.model.structure.sites import sites_of, with_tables
+from compress.model.structure.stack import find_stack
+from compress.model.structure.widths import WIDTHS
+from compress.passes.export import onnx as export
+from compress.passes.prune import ffn, heads, layers
+from tests import tiny
+from tests.unit.graphs import PROFILE
+
+pytestmark = pytest.mark.model
+
+TRANSFORMERS = [
+    "bert", "distilbert", "roberta", "mpnet", "electra", "albert", "deberta-v2", "modernbert", "gpt2",
+    "llama", "qwen3", "gemma3", "t5-encoder", "bart-encoder", "vit", "clip-vision", "wav2vec2", "swin",
+]  # fmt: skip
+EXPORTED = ["bert", "gpt2", "llama", "modernbert", "t5-encoder", "vit", "wav2vec2"]
+WITH_WIDTHS = {"bert", "distilbert", "roberta", "mpnet", "electra", "albert", "deberta-v2", "modernbert",
+               "gpt2", "bart-encoder", "clip-vision", "wav2vec2", "swin"}  # fmt: skip
+"""Architectures whose configuration has no width of a head: fewer heads need a file of widths."""
+
+
+@pytest.fixture
+def model(tiny_models):
+    def load(name):
+        folder, task = tiny_models(name), tiny.ARCHITECTURES[name][2]
+        module = ready(load_module(folder, task))
+        return module, inputs_of(module, folder).sample(batch=2, length=16, seed=3)
+
+    return load
+
+
+@pytest.mark.parametrize("kind", ["ffn", "heads"])
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_without_units_it_answers_as_with_zeros_in_their_place(name, kind, model):
+    module, batch = model(name)
+    sites = sites_of(module, kind, lambda: answer(module, batch, grad=True))
+    sites, shared = with_tables(module, sites) if kind == "heads" else (sites, False)
+    random = np.random.default_rng(0)
+    cuts = []
+    for index, site in enumerate(sites):
+        total = len(site.units)
+        count = 1 if shared else max(1, total // 2 - index % 2)  # each block another number
+        cuts.append((site, np.array([1]) if shared else random.permutation(total)[:count]))
+    whole = answer(module, batch).values
+    with masked(module, cuts):
+        expected = answer(module, batch).values
+    with narrowed(module, cuts):
+        found = answer(module, batch).values
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+    assert not torch.allclose(found, whole, atol=1e-3)
+    assert torch.equal(answer(module, batch).values, whole)  # put back
+
+
+@pytest.mark.parametrize("name", sorted(set(TRANSFORMERS) - {"albert", "swin"}))
+def test_without_a_block_it_answers_as_where_the_block_does_nothing(name, model):
+    module, batch = model(name)
+    last = len(find_stack(module)) - 1
+
+    def nothing(_, args, kwargs, output):
+        x = args[0] if args else kwargs["hidden_states"]
+        return (x, *output[1:]) if isinstance(output, tuple) else x
+
+    with only_blocks(module, range(last)):
+        found = answer(module, batch).values
+    handle = find_stack(module).blocks[last].register_forward_hook(nothing, with_kwargs=True)
+    expected = answer(module, batch).values
+    handle.remove()
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def prune(folder, target, name, steps):
+    """Apply steps one after the other, as a run does; returns the last artifact."""
+    task = tiny.ARCHITECTURES[name][2]
+    artifact = Artifact(kind=ArtifactKind.CHECKPOINT, folder=folder, task=task)
+    inputs = inputs_of(load_module(folder, task), folder)
+    batches = [inputs.sample(batch=2, length=16, seed=seed) for seed in range(2)]
+    feeds = Fixed([{key: value.numpy() for key, value in batch.items()} for batch in batches])
+    for index, (step, config) in enumerate(steps):
+        beside = target / str(index)
+        beside.mkdir(parents=True)
+        context = Context(folder=beside, calibration=feeds, profile=PROFILE, progress=Silent())
+        before, artifact = artifact, step.apply(artifact, step.Config(**config), context)
+        for path in before.folder.iterdir():
+            if not (beside / path.name).exists() and path.name not in (WIDTHS, "model.safetensors"):
+                shutil.copy(path, beside)
+    return artifact
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_a_pruned_checkpoint_is_read_again_exported_and_smaller(name, tiny_models, tmp_path):
+    steps = [(layers, {"count": 1}), (ffn, {"ratio": 0.5, "multiple": 8}), (heads, {"ratio": 0.5})]
+    checkpoint = prune(tiny_models(name), tmp_path, name, steps)
+    assert (checkpoint.folder / WIDTHS).exists() == (name in WITH_WIDTHS)
+    before = sum(p.numel() for p in load_module(tiny_models(name), checkpoint.task).parameters())
+    module = load_module(checkpoint.folder, checkpoint.task)
+    assert len(find_stack(module)) == 1
+    assert sum(p.numel() for p in module.parameters()) < before * 0.95
+    shapes = {
+        key: value.shape
+        for key, value in empty_module(checkpoint.folder, checkpoint.task).state_dict().items()
+    }
+    assert shapes == {key: value.shape for key, value in module.state_dict().items()}
+    graph = tmp_path / "graph"
+    graph.mkdir()
+    context = Context(folder=graph, calibration=Fixed([]), profile=PROFILE, progress=Silent())
+    export.apply(checkpoint, export.Config(), context)  # compares with the module
+
+
+def test_what_transformers_itself_loads_where_the_configuration_says_all(tiny_models, tmp_path):
+    import transformers
+
+    steps = [(layers, {"keep": [1]}), (ffn, {"ratio": 0.25, "multiple": 8}), (heads, {"ratio": 0.5})]
+    checkpoint = prune(tiny_models("llama"), tmp_path, "llama", steps)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(checkpoint.folder)
+    assert theirs.config.num_hidden_layers == 1
+    assert theirs.config.intermediate_size == 48
+    assert (theirs.config.num_attention_heads, theirs.config.num_key_value_heads) == (2, 1)
+    assert theirs.config.head_dim == 8
+    ours = load_module(checkpoint.folder, "text-generation")
+    batch = {"input_ids": torch.arange(5, 15)[None]}
+    torch.testing.assert_close(theirs(**batch).logits, answer(ours, batch).values)
+
+
+def test_widths_from_a_stranger_are_checked(tiny_models, tmp_path):
+    checkpoint = prune(tiny_models("bert"), tmp_path, "bert", [(heads, {"ratio": 0.5})])
+    values = json.loads((checkpoint.folder / WIDTHS).read_text())
+    name = next(iter(values["linears"]))
+    for broken in (
+        {**values, "format": 9},
+        {**values, "linears": {name: [10**9, 32]}},
+        {**values, "linears": {"nothing.here": [1, 1]}},
+        {**values, "linears": {name: "wide"}},
+        {**values, "counts": {"encoder": {"forward": 1}}},
+    ):
+        (checkpoint.folder / WIDTHS).write_text(json.dumps(broken))
+        with pytest.raises(CompressError) as caught:
+            load_module(checkpoint.folder, checkpoint.task)
+        assert caught.value.code == "widths-invalid"
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "config"),
+    [
+        ("resnet", ffn, {"ratio": 0.5}),
+        ("convnext", heads, {"ratio": 0.5}),
+        ("convnext", layers, {"count": 1}),
+        ("swin", layers, {"keep": [0]}),
+        ("albert", layers, {"count": 1}),
+        ("t5-encoder", layers, {"keep": [1]}),
+    ],
+)
+def test_a_structure_that_is_not_supported_is_refused(name, step, config, tiny_models, tmp_path):
+    with pytest.raises(CompressError) as caught:
+        prune(tiny_models(name), tmp_path, name, [(step, config)])
+    assert caught.value.code == "structure-unsupported"
