@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.core.artifact import Progress, Silent
@@ -9,8 +11,9 @@ from compress.core.settings import current
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from compress.core.outcome import JobOutcome
+    from compress.core.settings import Job, Layered
     from compress.pipeline.run import Outcome
     from compress.runtime.load import LoadedModel
 
@@ -32,13 +35,51 @@ def run(model: str | Path, *, progress: Progress | None = None, **settings: Any)
 
 def run_settings(model: str, flags: Mapping[str, Any], *, progress: Progress) -> Outcome:
     """`run` with flags that may be None where they were not given."""
+    return _run(model, current(_written(flags)), progress)
+
+
+def run_project(flags: Mapping[str, Any], *, progress: Progress, strict: bool = False) -> list[JobOutcome]:
+    """Every job of the nearest project file, one after another. Where `out` is not a job's own, it is the
+    folder in which the artifacts' folders are made. `strict` raises internal errors as they are.
+
+    Raises:
+        CompressError: there are no jobs, or one of them cannot be read; nothing was run then.
+    """
+    from compress.core.settings import project_jobs
+    from compress.pipeline.jobs import run_jobs
+
+    jobs = [(job, current(_written(flags), job=job)) for job in project_jobs(Path.cwd())]
+    return run_jobs(
+        jobs,
+        lambda job, settings: _run(job.model, _placed(job, settings), progress),
+        progress=progress,
+        strict=strict,
+    )
+
+
+def _run(model: str, settings: Layered, progress: Progress) -> Outcome:
     from compress.pipeline.plan import make_plan
     from compress.pipeline.run import execute
     from compress.report.files import render_all
 
-    written = {name: str(value) if name == "out" and value else value for name, value in flags.items()}
-    plan = make_plan(model, current(written), note=progress.note)
+    plan = make_plan(model, settings, note=progress.note)
     return execute(plan, progress=progress, render=render_all)
+
+
+def _placed(job: Job, settings: Layered) -> Layered:
+    """The settings, with a folder of the job's own inside the one that all share."""
+    from compress.core.profile import load_profile
+    from compress.pipeline.plan import default_output
+
+    values = settings.values
+    if values.out is None or settings.origins["out"] == "job":
+        return settings
+    folder = Path(values.out) / default_output(job.model, load_profile(values.target).name)
+    return replace(settings, values=values.model_copy(update={"out": str(folder)}))
+
+
+def _written(flags: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: str(value) if name == "out" and value else value for name, value in flags.items()}
 
 
 def load(artifact: str | Path) -> LoadedModel:
@@ -47,8 +88,6 @@ def load(artifact: str | Path) -> LoadedModel:
     Raises:
         CompressError: the folder is not an artifact, or its runtime is not installed.
     """
-    from pathlib import Path
-
     from compress.runtime.load import load as load_folder
 
     return load_folder(Path(artifact))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
 
 from compress.cli import options as o
 from compress.cli.console import Console
+from compress.cli.files import Files
 from compress.core.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    import typer
-
-    from compress.core.report import Gate, Report
+    from compress.core.outcome import JobOutcome
+    from compress.core.report import Evidence, Gate, Report
     from compress.pipeline.gate import Budgets
 
 Value = TypeVar("Value")
@@ -28,13 +31,19 @@ def check(
     max_size: o.MaxSize = None,
     max_latency: o.MaxLatency = None,
     max_memory: o.MaxMemory = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="OLD", help="An older artifact: fail where something got worse."),
+    ] = None,
+    summary: o.Summary = None,
+    junit: o.Junit = None,
     json: o.Json = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> int:
     """Gate the saved report of ARTIFACT: exit 0 within budget, 1 over it, 4 undecided.
 
-    Without budgets the verdict that was saved stands.
+    Without budgets and without an older artifact the verdict that was saved stands.
     """
     flags = {
         name: value
@@ -44,12 +53,45 @@ def check(
     del debug
     from compress.report.files import read_report
 
-    saved, _ = read_report(artifact)
-    gate, code = (saved.gate, _SAVED[saved.gate.verdict]) if not flags else _judge(saved, flags)
+    saved, evidence = read_report(artifact)
+    gates = [_judge(saved, flags)] if flags else []
+    gates += [_regressions(artifact, against)] if against else []
+    gate, code = _together(gates) if gates else (saved.gate, _SAVED[saved.gate.verdict])
     console = Console(as_json=json, verbosity=-quiet)
-    _show(saved.model_copy(update={"gate": gate}), console)
+    judged = saved.model_copy(update={"gate": gate})
+    Files(summary=summary, junit=junit).write([_outcome(artifact, judged, evidence, code)])
+    _show(judged, console)
     _advise(saved, flags, gate, console)
     return int(code)
+
+
+def _together(gates: Sequence[Gate]) -> tuple[Gate, ExitCode]:
+    from compress.pipeline.gate import exit_code
+    from compress.pipeline.regress import together
+
+    gate = together([line for one in gates for line in one.budgets])
+    return gate, exit_code(gate, user_set={line.name for line in gate.budgets})
+
+
+def _regressions(artifact: Path, against: Path) -> Gate:
+    from compress.pipeline.regress import regressions
+    from compress.report.files import read_report
+
+    (new, found), (old, before) = read_report(artifact), read_report(against)
+    return regressions(new, old, data=(found.data, before.data))
+
+
+def _outcome(artifact: Path, report: Report, evidence: Evidence, code: ExitCode) -> JobOutcome:
+    from compress.core.outcome import JobOutcome
+
+    return JobOutcome(
+        model=report.model.ref,
+        target=report.target.profile,
+        exit_code=code,
+        report=report,
+        evidence=evidence,
+        folder=str(artifact),
+    )
 
 
 def _advise(report: Report, flags: dict[str, str], gate: Gate, console: Console) -> None:
@@ -64,11 +106,10 @@ def _advise(report: Report, flags: dict[str, str], gate: Gate, console: Console)
             console.note(f"about {items:,} items would decide it, if more of them show the same")
 
 
-def _judge(report: Report, flags: dict[str, str]) -> tuple[Gate, ExitCode]:
-    from compress.pipeline.gate import exit_code, judge
+def _judge(report: Report, flags: dict[str, str]) -> Gate:
+    from compress.pipeline.gate import judge
 
-    gate = judge(_budgets(flags), report)
-    return gate, exit_code(gate, user_set=frozenset(flags))
+    return judge(_budgets(flags), report)
 
 
 def _budgets(flags: dict[str, str]) -> Budgets:

@@ -18,6 +18,19 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback with an e
 Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="A Hub id (org/name@revision), a folder, a .gguf, or demo.")
 ]
+OptionalModel = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[MODEL]",
+        help="A Hub id (org/name@revision), a folder, a .gguf, or demo; none: the project file's jobs.",
+        show_default=False,
+    ),
+]
+Summary = Annotated[
+    Path | None,
+    typer.Option("--summary", help="A file to add the report to, as Markdown.", show_default=False),
+]
+Junit = Annotated[Path | None, typer.Option(help="A file to write as JUnit XML.", show_default=False)]
 ArtifactFolder = Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A folder that run published.")]
 Target = Annotated[
     str | None, typer.Option("--target", "-t", help="A profile's name or file.", show_default="cpu")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from compress.cli import options as o
 from compress.cli.console import Console
+from compress.cli.files import Files
+from compress.core.errors import CompressError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from compress.core.outcome import JobOutcome
     from compress.core.report import Report
 
 
 def run(
-    model: o.Model,
+    model: o.OptionalModel = None,
     target: o.Target = None,
     recipe: o.RecipeName = None,
     preset: o.PresetName = None,
@@ -38,20 +43,39 @@ def run(
     limit: o.Limit = None,
     seconds: o.Seconds = None,
     seed: o.Seed = None,
+    summary: o.Summary = None,
+    junit: o.Junit = None,
     offline: o.Offline = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
     debug: o.Debug = False,
 ) -> int:
-    """Compress MODEL for a target, prove that it is still good, and publish the artifact."""
+    """Compress MODEL for a target, prove that it is still good, and publish the artifact.
+
+    Without MODEL, every job of the project file (compress.yaml) is run: one table, one exit code.
+    """
     flags = {name: value for name, value in locals().items() if name in o.RUN_SETTINGS}
     console = Console(as_json=json, verbosity=verbose - quiet)
-    del debug
-    from compress.api import run_settings
+    files = Files(summary=summary, junit=junit)
+    if model is None:
+        return _project(flags, files, console, debug=debug)
+    return _one(model, flags, files, console)
 
-    outcome = run_settings(model, flags, progress=console)
-    if json:
+
+def _one(model: str, flags: Mapping[str, Any], files: Files, console: Console) -> int:
+    from compress.api import run_settings
+    from compress.core.settings import current
+    from compress.pipeline.jobs import failed, finished
+
+    target = current({"target": flags["target"]}).values.target
+    try:
+        outcome = run_settings(model, flags, progress=console)
+    except CompressError as error:
+        files.write([failed(model, target, error)])
+        raise
+    files.write([finished(model, target, outcome)])
+    if console.as_json:
         console.json(outcome.report.model_dump(mode="json"))
     else:
         from compress.report.terminal import summary
@@ -61,6 +85,40 @@ def run(
     if outcome.exit_code:
         console.error(*_reason(outcome.report))
     return outcome.exit_code
+
+
+def _project(flags: Mapping[str, Any], files: Files, console: Console, *, debug: bool) -> int:
+    from compress.api import run_project
+    from compress.core.outcome import worst
+
+    outcomes = run_project(flags, progress=console, strict=debug)
+    files.write(outcomes)
+    code = worst([one.exit_code for one in outcomes])
+    if console.as_json:
+        console.json({"exit_code": int(code), "jobs": [_job(one) for one in outcomes]})
+    else:
+        from compress.report.jobs import table
+        from compress.report.terminal import rich_table
+
+        console.print(rich_table(table(outcomes)))
+    for one in outcomes:
+        if one.error:
+            console.error(f"{one.name}: {one.error}", one.hint)
+        elif one.exit_code and one.report is not None:
+            message, hint = _reason(one.report)
+            console.error(f"{one.name}: {message}", hint)
+    return int(code)
+
+
+def _job(one: JobOutcome) -> dict[str, Any]:
+    return {
+        "model": one.model,
+        "target": one.target,
+        "exit_code": int(one.exit_code),
+        "folder": one.folder,
+        "error": one.error or None,
+        "report": one.report.model_dump(mode="json") if one.report else None,
+    }
 
 
 def _reason(report: Report) -> tuple[str, str]:

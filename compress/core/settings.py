@@ -15,8 +15,10 @@ from compress.core.recipe import read_yaml
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Origin = Literal["flag", "environment", "file", "default"]
+Origin = Literal["flag", "environment", "job", "file", "default"]
 PROJECT_FILE = "compress.yaml"
+JOBS = "jobs"
+"""The key of a project file that lists what `compress run` without a model does."""
 
 
 class Settings(Frozen):
@@ -56,8 +58,19 @@ class Layered:
         return self.origins[name] != "default"
 
 
-def layered(flags: Mapping[str, Any], *, folder: Path, environment: Mapping[str, str]) -> Layered:
-    """Settings from all layers, the strongest first: flags, `COMPRESS_*`, the nearest project file.
+@dataclass(frozen=True)
+class Job:
+    """One model for one target, as a project file lists it, with settings of its own."""
+
+    model: str
+    settings: Mapping[str, Any]
+
+
+def layered(
+    flags: Mapping[str, Any], *, folder: Path, environment: Mapping[str, str], job: Job | None = None
+) -> Layered:
+    """Settings from all layers, the strongest first: flags, `COMPRESS_*`, the job that is run, the nearest
+    project file.
 
     `flags` holds None (or False, or an empty list) where a flag was not given.
 
@@ -67,7 +80,8 @@ def layered(flags: Mapping[str, Any], *, folder: Path, environment: Mapping[str,
     layers: list[tuple[Origin, Mapping[str, Any]]] = [
         ("flag", {name: value for name, value in flags.items() if value not in (None, False, (), [])}),
         ("environment", _from_environment(environment)),
-        ("file", _from_file(folder)),
+        ("job", job.settings if job else {}),
+        ("file", _known(*project_values(folder))),
     ]
     merged: dict[str, Any] = {}
     origins: dict[str, Origin] = dict.fromkeys(Settings.model_fields, "default")
@@ -87,16 +101,50 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _from_file(folder: Path) -> dict[str, Any]:
-    """The settings of `compress.yaml` or `[tool.compress]` in the nearest folder that has either."""
+def project_values(folder: Path) -> tuple[dict[str, Any], Path]:
+    """What `compress.yaml` or `[tool.compress]` in the nearest folder that has either holds, and where.
+
+    Raises:
+        CompressError: the file cannot be read.
+    """
     for place in (folder, *folder.parents):
         if (place / PROJECT_FILE).is_file():
-            values = read_yaml(place / PROJECT_FILE, code="settings-invalid")
-            return _known(values, place / PROJECT_FILE)
+            return read_yaml(place / PROJECT_FILE, code="settings-invalid"), place / PROJECT_FILE
         found = _tool_table(place / "pyproject.toml")
         if found:
-            return _known(found, place / "pyproject.toml")
-    return {}
+            return found, place / "pyproject.toml"
+    return {}, folder / PROJECT_FILE
+
+
+def project_jobs(folder: Path) -> list[Job]:
+    """The jobs of the nearest project file: each of its models for each of that model's targets.
+
+    Raises:
+        CompressError: there are none, or one has no model or an unknown key.
+    """
+    values, path = project_values(folder)
+    written = values.get(JOBS) or []
+    if not isinstance(written, list) or not written:
+        message = f"no model is named, and {path} lists no jobs"
+        hint = "name a model: `compress run demo`, or list `jobs:` with a `model:` each"
+        raise CompressError("jobs-missing", message, hint=hint)
+    return [job for number, one in enumerate(written) for job in _jobs(one, f"{path}: jobs.{number}")]
+
+
+def _jobs(written: Any, where: str) -> list[Job]:
+    known = written if isinstance(written, dict) else {}
+    settings = {key: value for key, value in known.items() if key not in ("model", "targets")}
+    targets = known.get("targets", [])
+    if not isinstance(known.get("model"), str) or not isinstance(targets, list):
+        message = f"{where} is no job: expected `model:`, and `targets:` as a list"
+        raise CompressError("settings-invalid", message, hint="mend the file")
+    if "out" in settings and len(targets) > 1:
+        message = f"{where}: one folder `out:` for {len(targets)} targets"
+        raise CompressError("settings-invalid", message, hint="give `out:` outside of the jobs")
+    each = [{**settings, "target": target} for target in targets] or [settings]
+    for one in each:
+        parse(Settings, one, code="settings-invalid", where=where)
+    return [Job(known["model"], one) for one in each]
 
 
 def _tool_table(path: Path) -> dict[str, Any]:
@@ -112,10 +160,12 @@ def _tool_table(path: Path) -> dict[str, Any]:
 
 
 def _known(values: dict[str, Any], path: Path) -> dict[str, Any]:
-    parse(Settings, values, code="settings-invalid", where=str(path))
-    return values
+    """The settings of a project file, without its jobs."""
+    settings = {key: value for key, value in values.items() if key != JOBS}
+    parse(Settings, settings, code="settings-invalid", where=str(path))
+    return settings
 
 
-def current(flags: Mapping[str, Any]) -> Layered:
+def current(flags: Mapping[str, Any], *, job: Job | None = None) -> Layered:
     """`layered` for this process: its working folder and its environment."""
-    return layered(flags, folder=Path.cwd(), environment=os.environ)
+    return layered(flags, folder=Path.cwd(), environment=os.environ, job=job)

@@ -38,8 +38,8 @@ def render_markdown(report: Report, evidence: Evidence) -> str:
 def _sections(report: Report, evidence: Evidence) -> list[tuple[str, str]]:
     found = [
         ("verdict", _verdict(report)),
-        ("figures", _table(_figures(report))),
-        ("budgets", _table(tables.budgets(report))),
+        ("figures", markdown_table(_figures(report))),
+        ("budgets", markdown_table(tables.budgets(report))),
         ("notes", _notes(evidence)),
         ("candidates", _details(tables.candidates(report, evidence))),
         ("steps", _details(tables.steps(report))),
@@ -103,14 +103,15 @@ def _provenance(report: Report, evidence: Evidence) -> str:
 def _details(table: Table) -> str:
     if not table.rows:
         return ""
-    return _folded(f"{table.title} ({len(table.rows)})", _table(table))
+    return _folded(f"{table.title} ({len(table.rows)})", markdown_table(table))
 
 
 def _folded(title: str, content: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
 
 
-def _table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
+    """A table as GitHub-flavoured Markdown, empty without rows."""
     if not table.rows:
         return ""
     lines = [_line(table.columns), _line(["---"] * len(table.columns), escaped=True)]

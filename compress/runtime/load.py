@@ -18,6 +18,7 @@ from compress.runtime.embed import load_head
 from compress.runtime.engine import Engine
 from compress.runtime.files import read_settings
 from compress.runtime.preprocess import load_preprocessor
+from compress.runtime.text import TextPreprocessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,6 +79,18 @@ class LoadedModel:
         self.task = task
         self._engine = engine
         self._head = load_head(engine.folder)
+
+    @property
+    def modality(self) -> str:
+        """`text`, `image` or `audio`."""
+        return self._engine.preprocessor.modality
+
+    def count_tokens(self, items: Any) -> int:
+        """How many tokens the model reads of these texts, special ones among them; 0 of other inputs."""
+        if not isinstance(self._engine.preprocessor, TextPreprocessor):
+            return 0
+        rows, _ = self._rows(items)
+        return sum(len(encoding) for encoding in self._engine.preprocessor.encodings(rows))
 
     def encode(self, items: Any, *, batch_size: int = 32, normalize: bool | None = None) -> np.ndarray:
         """Embeddings (N, D) float32 of texts, pictures or sounds; of one item (D,).
