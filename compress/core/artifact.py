@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from compress.core.profile import Profile
 
     Feeds = Mapping[str, np.ndarray]
+    Row = Mapping[str, Any]
 
 
 class ArtifactKind(StrEnum):
@@ -88,6 +89,9 @@ class Calibration(Protocol):
         where there is less text, and one shorter window where there is not enough for one.
         """
 
+    def rows(self) -> Sequence[Row]:
+        """All of them as they were read (`text`, `image` ...), for steps that prepare them themselves."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
@@ -146,9 +150,12 @@ class Silent:
 class Fixed:
     """A `Calibration` over feeds that are at hand: for tests and for library use."""
 
-    def __init__(self, batches: Iterable[Feeds] = (), *, windows: np.ndarray | None = None) -> None:
+    def __init__(
+        self, batches: Iterable[Feeds] = (), *, windows: np.ndarray | None = None, rows: Sequence[Row] = ()
+    ) -> None:
         self._batches = list(batches)
         self._windows = windows
+        self._rows = rows
 
     def feeds(self, *, items: int) -> Sequence[Feeds]:
         """The first batches that together hold at most `items` items (at least one batch)."""
@@ -167,3 +174,7 @@ class Fixed:
         if self._windows is None:
             raise ValueError("no windows were given")
         return self._windows[:count, :length]
+
+    def rows(self) -> Sequence[Row]:
+        """The rows that were given."""
+        return self._rows

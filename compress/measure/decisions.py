@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compress.core.errors import CompressError
 from compress.runtime.embed import frame_mask
 from compress.runtime.outputs import logits_of
 from compress.runtime.qa import start_end
+from compress.runtime.tokens import word_positions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,6 +49,35 @@ def decisions(outputs: Arrays, batch: Batch) -> Decisions:
     return by_task.get(batch.tools.task, _of_items)(outputs, batch)
 
 
+def both(outputs: Arrays, reference: Arrays, batch: Batch) -> tuple[Decisions, Decisions]:
+    """The decisions of a contender and of the reference, one for one. Where their tokens differ, taggers
+    are compared at the first token of each word.
+
+    Raises:
+        CompressError: the decisions of this task are about tokens that only one of them has.
+    """
+    original = batch.original
+    if original is None:
+        return decisions(outputs, batch), decisions(reference, batch)
+    if batch.tools.task == "token-classification":
+        return _at_words(outputs, batch, original), _at_words(reference, original, batch)
+    if batch.tools.task == "question-answering":
+        message = "answers are compared by their places among the tokens, and a candidate has other tokens"
+        raise CompressError("metric-vocabulary", message, hint="give data with answers: --metric answer_f1")
+    return decisions(outputs, batch), decisions(reference, original)
+
+
+def _at_words(outputs: Arrays, batch: Batch, other: Batch) -> Decisions:
+    """Of each word that both tokenizers saw the first token."""
+    parts = batch.tools.text.unpadded(logits_of(outputs), batch.encodings)
+    found = []
+    for part, encoding, beside in zip(parts, batch.encodings, other.encodings, strict=True):
+        places, shared = word_positions(encoding), word_positions(beside)
+        found.append(part[[place for word, place in places.items() if word in shared]])
+    items = np.repeat(np.arange(len(found)), [len(part) for part in found])
+    return Decisions(np.concatenate(found), items, _outside(batch))
+
+
 def log_probabilities(logits: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Slices of rows with their log softmax in float64, few rows at a time, since a row of a language
     model is as long as its vocabulary.
@@ -76,8 +107,11 @@ def _of_tokens(outputs: Arrays, batch: Batch) -> Decisions:
     usual = [np.array(encoding.special_tokens_mask) == 0 for encoding in batch.encodings]
     kept = [part[keep] for part, keep in zip(parts, usual, strict=True)]
     items = np.repeat(np.arange(len(kept)), [len(part) for part in kept])
-    outside = [index for index, name in batch.tools.names.items() if name == "O"]
-    return Decisions(np.concatenate(kept), items, outside[0] if outside else None)
+    return Decisions(np.concatenate(kept), items, _outside(batch))
+
+
+def _outside(batch: Batch) -> int | None:
+    return next((index for index, name in batch.tools.names.items() if name == "O"), None)
 
 
 def _of_spans(outputs: Arrays, batch: Batch) -> Decisions:

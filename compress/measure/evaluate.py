@@ -6,7 +6,7 @@ a large vocabulary are never kept.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,24 +43,27 @@ def evaluate(
     preprocess: Preprocessor,
     rows: Sequence[Row],
     batch_size: int = 16,
+    own: Mapping[str, Tools] | None = None,
     progress: Progress | None = None,
     title: str = "accuracy",
 ) -> dict[str, Scores]:
     """What each of `others` reaches on `rows`, compared with `reference`, by their names.
 
     `folder` holds the model's config.json and what lies beside it (pooling, vocabulary), `preprocess` is
-    its `load_preprocessor`.
+    its `load_preprocessor`. `own` are those of the contenders whose tokenizer is another: rows are
+    prepared for each of them by itself.
 
     Raises:
-        CompressError: the reference gives values that are no numbers, or nothing is left to judge.
+        CompressError: the reference gives values that are no numbers, or nothing is left to judge; or
+            the metric compares token by token, and a contender has other tokens.
     """
     tools = Tools(folder=folder, task=task, preprocess=preprocess)
-    contenders = [reference, *others.values()]
-    parts: list[list[Records]] = [[] for _ in contenders]
+    field = Field(metric, reference, others, tools=tools, own=own or {})
+    parts: list[list[Records]] = [[] for _ in range(1 + len(others))]
     with (progress or Silent()).track(title, len(rows)) as advance:
         for part in _parts(rows, batch_rows(metric, preprocess, wanted=batch_size)):
-            for batch in batches_of(metric.prepare(part, tools)):
-                for kept, records in zip(parts, _observe(metric, contenders, batch), strict=True):
+            for observed in field.observe(part):
+                for kept, records in zip(parts, observed, strict=True):
                     kept.append(records)
             advance(len(part))
     first, *rest = [joined(one) for one in parts]
@@ -85,6 +88,67 @@ def _parts(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
 
 def _length(row: Row) -> int:
     return sum(len(str(value)) for name, value in row.items() if name not in ("image", "audio"))
+
+
+@dataclass(frozen=True)
+class Field:
+    """All contenders, the reference first, each with what prepares rows for it."""
+
+    metric: Metric
+    reference: Runner
+    others: Mapping[str, Runner]
+    tools: Tools
+    own: Mapping[str, Tools]
+
+    def observe(self, rows: Sequence[Row]) -> Iterator[list[Records]]:
+        """The records of each contender on rows, in one go or in several."""
+        batch = self.metric.prepare(rows, self.tools)
+        if not self.own:
+            runners = [self.reference, *self.others.values()]
+            for piece in batches_of(batch):
+                yield list(_observe(self.metric, runners, piece))
+        elif batch.scored is None:
+            yield list(self._apart(batch))
+        elif len(batch.scored):
+            yield list(self._by_text(batch))
+
+    def _batch_of(self, name: str, batch: Batch) -> Batch:
+        """The reference's batch of rows, or the contender's own."""
+        if name not in self.own:
+            return batch
+        return replace(self.metric.prepare(batch.rows, self.own[name]), original=batch)
+
+    def _apart(self, batch: Batch) -> Iterator[Records]:
+        """Of items that do not depend on the tokens: texts and their words."""
+        original = finite(run_batch(self.reference, batch), whole=True)
+        yield self.metric.observe(original, original, batch)
+        for name, runner in self.others.items():
+            own = self._batch_of(name, batch)
+            yield self.metric.observe(finite(run_batch(runner, own)), original, own)
+
+    def _by_text(self, batch: Batch) -> Iterator[Records]:
+        """Of language models, whose items are windows: each text's are summed, since another tokenizer
+        makes other windows of it.
+
+        Raises:
+            CompressError: the metric needs both models' outputs for the same tokens.
+        """
+        if not self.metric.sums_by_text:
+            message = f"'{self.metric.name}' compares token by token, and a candidate has other tokens"
+            raise CompressError("metric-vocabulary", message, hint="use the metric perplexity")
+        for name, runner in {"": self.reference, **self.others}.items():
+            own = self._batch_of(name, batch)
+            parts = []
+            for piece in batches_of(own):
+                outputs = finite(run_batch(runner, piece), whole=not name)
+                parts.append(self.metric.observe(outputs, outputs, piece))
+            yield _summed(joined(parts), own)
+
+
+def _summed(records: Records, batch: Batch) -> Records:
+    """Numbers about windows as numbers about the rows that they were made from."""
+    rows = len(batch.rows)
+    return {name: np.bincount(batch.owners, array, minlength=rows) for name, array in records.items()}
 
 
 def batches_of(batch: Batch) -> Iterator[Batch]:

@@ -36,6 +36,8 @@ class Tools:
     folder: Path
     task: str
     preprocess: Preprocessor
+    original: Tools | None = None
+    """Those of the model that this one is compared with, where its tokenizer is another."""
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -71,7 +73,8 @@ class Batch:
     """Rows as the graph gets them.
 
     `encodings` are the tokens of each input, without padding, and `owners` (inputs,) the rows that inputs
-    were made from. For language models, whose items are inputs and not rows, `scored` (inputs, T) marks
+    were made from; `original` is the same rows as another tokenizer cuts them, that of the model which is
+    compared with. For language models, whose items are inputs and not rows, `scored` (inputs, T) marks
     the positions of the logits that are judged, and `targets` (inputs, T) the tokens to be found there.
     """
 
@@ -82,6 +85,7 @@ class Batch:
     owners: Sequence[int] = ()
     scored: np.ndarray | None = None
     targets: np.ndarray | None = None
+    original: Batch | None = None
 
 
 class Comparison(NamedTuple):
@@ -123,6 +127,8 @@ class Metric:
     """Whether `observe` never looks at the reference's outputs, though it is a fidelity."""
     wide: bool = False
     """Whether outputs are as wide as a vocabulary, so that few rows at once fill the memory."""
+    sums_by_text: bool = False
+    """Whether records are sums over a text's tokens, which compare models that cut it differently."""
 
     @property
     def needs_same_inputs(self) -> bool:

@@ -104,11 +104,11 @@ def _positions(config: Any) -> int:
     )
     # The RoBERTa family numbers positions from padding_idx + 1 (MPNet's padding_idx is 1 whatever the
     # configuration says), so that many rows are never reached.
-    offset = max(config.pad_token_id or 0, 1) + 1 if config.model_type in _OFFSET_POSITIONS else 0
+    offset = max(config.pad_token_id or 0, 1) + 1 if config.model_type in OFFSET_POSITIONS else 0
     return limit - offset
 
 
-_OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "data2vec-text", "ibert")
+OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "data2vec-text", "ibert")
 
 
 def load_tokenizer(folder: Path) -> Any:

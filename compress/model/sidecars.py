@@ -5,14 +5,42 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from compress.core.paths import folder_files
+from compress.core.paths import folder_files, link_or_copy
 from compress.model.inputs import load_tokenizer
 from compress.model.safety import INDEX, SINGLE, weight_files
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _SUFFIXES = {".json", ".txt", ".model", ".jinja", ".md"}
 _MODULES = {".json", ".safetensors"}
 """Inside sentence-transformers' module folders (`2_Dense`) small weights belong to the pooling."""
+
+
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+             "vocab.txt", "vocab.json", "merges.txt")  # fmt: skip
+"""A tokenizer's files, beside models of sentencepiece (`*.model`)."""
+
+
+def sidecars(source: Path) -> list[Path]:
+    """Every file of a checkpoint but its weights and other exports of it, relative to its folder."""
+    weights = {path.relative_to(source) for path in weight_files(source)} | {Path(INDEX), Path(SINGLE)}
+    modules = _module_folders(source)
+    found = []
+    for name in folder_files(source):
+        top = name.parts[0]
+        wanted = name.suffix in _SUFFIXES and len(name.parts) == 1
+        wanted = wanted or (top in modules and name.suffix in _MODULES)
+        if wanted and name not in weights:
+            found.append(name)
+    return found
+
+
+def is_tokenizer(name: Path) -> bool:
+    """Whether a file belongs to the tokenizer."""
+    return name.name in TOKENIZER or name.suffix == ".model"
 
 
 def copy_sidecars(source: Path, target: Path, *, text: bool) -> None:
@@ -21,17 +49,29 @@ def copy_sidecars(source: Path, target: Path, *, text: bool) -> None:
     Where `text` is true and the tokenizer has no `tokenizer.json` (which the tokenizers library and
     transformers.js read), one is made from the files that are there.
     """
-    weights = {path.relative_to(source) for path in weight_files(source)} | {Path(INDEX), Path(SINGLE)}
-    modules = _module_folders(source)
-    for name in folder_files(source):
-        top = name.parts[0]
-        wanted = name.suffix in _SUFFIXES and len(name.parts) == 1
-        wanted = wanted or (top in modules and name.suffix in _MODULES)
-        if wanted and name not in weights:
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / name, target / name)
+    for name in sidecars(source):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, target / name)
     if text and not (target / "tokenizer.json").exists():
         load_tokenizer(source).save_pretrained(target)
+
+
+def inherit_checkpoint(source: Path, target: Path, *, skip: Collection[str] = ()) -> None:
+    """Add to `target` what a step left of a checkpoint as it was: its weights unless there are new ones,
+    its tokenizer unless there is a new one, and the files beside them.
+    """
+    names = [name for name in sidecars(source) if not (is_tokenizer(name) and _has_tokenizer(target))]
+    if not list(target.glob("*.safetensors")):
+        index = [Path(INDEX)] if (source / INDEX).exists() else []
+        names += [path.relative_to(source) for path in weight_files(source)] + index
+    for name in names:
+        if name.as_posix() not in skip and not (target / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            link_or_copy(source / name, target / name)
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return (folder / "tokenizer.json").exists()
 
 
 def _module_folders(source: Path) -> set[str]:

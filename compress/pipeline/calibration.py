@@ -54,3 +54,7 @@ class RowCalibration:
         tokenizer.no_truncation()
         encodings = tokenizer.encode_batch([f"{text}\n" for text in texts], add_special_tokens=False)
         return token_windows([one.ids for one in encodings], count=count, length=length)
+
+    def rows(self) -> Sequence[Mapping[str, Any]]:
+        """All rows."""
+        return self._rows

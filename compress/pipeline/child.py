@@ -31,12 +31,14 @@ class _Sender:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self.notes: list[str] = []
 
     def send(self, kind: str, value: Note | StepReply) -> None:
         self._stream.write(f'{{"{kind}": {value.model_dump_json()}}}\n')
         self._stream.flush()
 
     def note(self, message: str) -> None:
+        self.notes.append(message)
         self.send("note", Note(event="note", title=message))
 
     @contextmanager
@@ -61,8 +63,12 @@ def main() -> None:
         reply = _apply(request, sender)
     except CompressError as error:
         reply = StepReply(error=failure(error))
-    costs = {"seconds": time.perf_counter() - start, "peak_rss_bytes": peak_rss_bytes()}
-    sender.send("reply", reply.model_copy(update=costs))
+    facts = {
+        "seconds": time.perf_counter() - start,
+        "peak_rss_bytes": peak_rss_bytes(),
+        "notes": tuple(sender.notes),
+    }
+    sender.send("reply", reply.model_copy(update=facts))
 
 
 def _apply(request: StepRequest, sender: _Sender) -> StepReply:

@@ -119,7 +119,7 @@ def _line(made: Made, *, recipe: str, accuracy: float | None, kept: bool, why: s
         size_bytes=made.size_bytes,
         accuracy=accuracy,
         kept=kept,
-        why=why,
+        why="; ".join([why, *made.notes]),
     )
 
 

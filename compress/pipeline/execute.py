@@ -15,6 +15,7 @@ from compress.core.errors import CompressError, InternalError
 from compress.core.paths import link_missing, published
 from compress.graph.io import graph_bytes
 from compress.model.safety import checkpoint_bytes
+from compress.model.sidecars import inherit_checkpoint
 from compress.pipeline.cache import step_key
 from compress.pipeline.messages import Note, StepReply, StepRequest, place
 
@@ -43,6 +44,8 @@ class Made:
     artifact: Artifact
     seconds: float
     peak_rss_bytes: int
+    notes: tuple[str, ...] = ()
+    """What the step said about what it did."""
 
     @property
     def size_bytes(self) -> int:
@@ -74,7 +77,7 @@ class Executor:
 
     `rows` is a JSON-lines file of calibration rows and `rows_digest` its name in cache keys.
     `inputs` are the graph's inputs, known once the base was exported, and `processor` the folder
-    whose tokenizer or processor prepares rows.
+    whose tokenizer or processor prepares rows for models that bring none of their own.
     """
 
     steps: Path
@@ -136,11 +139,18 @@ class Executor:
             artifact=reply.result.artifact().at(folder),
             seconds=reply.seconds,
             peak_rss_bytes=reply.peak_rss_bytes,
+            notes=reply.notes,
         )
 
     def _work(self, key: str) -> Path:
         """Where a step keeps what it has finished, by the step's key: a killed run's is found again."""
         return self.steps / f"{key}.work"
+
+    def _processor(self, source: Artifact) -> Path:
+        """Whose tokenizer prepares a step's calibration rows: that of the model it gets, which an earlier
+        step may have changed. (A checkpoint as it came may not have a tokenizer.json: the export made it.)
+        """
+        return source.folder if (source.folder / "tokenizer.json").exists() else self.processor
 
     def _run(self, step: Step, source: Artifact, folder: Path, *, work: Path) -> StepReply:
         request = StepRequest(
@@ -149,7 +159,7 @@ class Executor:
             folder=folder,
             work=work,
             rows=self.rows,
-            processor=self.processor,
+            processor=self._processor(source),
             inputs=self.inputs,
             profile=self.profile,
             seed=self.seed,
@@ -165,6 +175,9 @@ def _inherit(source: Artifact, reply: StepReply, folder: Path) -> None:
     a graph is replaced whole, so that an old tensor file never stays beside a new graph.
     """
     if reply.result is None or reply.result.kind is not source.kind:
+        return
+    if source.kind is ArtifactKind.CHECKPOINT:
+        inherit_checkpoint(source.folder, folder, skip=[STEP_FACTS])
         return
     graphs = [path.name for path in source.folder.glob(f"{GRAPH_NAME}*")]
     rewritten = any(folder.glob(f"{GRAPH_NAME}*"))

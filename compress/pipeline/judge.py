@@ -12,7 +12,10 @@ from compress.data.split import split
 from compress.graph.session import open_runner
 from compress.measure.catalogue import choose_metric
 from compress.measure.evaluate import evaluate
+from compress.measure.metric import Tools
 from compress.pipeline.contenders import RESULT
+from compress.runtime.files import same_tokenizer
+from compress.runtime.preprocess import load_preprocessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -100,19 +103,18 @@ class Judge:
 
     def on_calibration(self, candidates: Sequence[Candidate]) -> dict[str, Accuracy]:
         """Accuracy of each candidate on the calibration split, by name."""
-        runners = {
-            one.recipe.name: open_runner(one.artifact.graph, runtime=one.recipe.runtime) for one in candidates
-        }
-        return self._judge(runners, self.splits.calibration, "judge the candidates")
+        graphs = {one.recipe.name: (one.artifact.graph, one.recipe.runtime) for one in candidates}
+        return self._judge(graphs, self.splits.calibration, "judge the candidates")
 
     def on_test(self, graph: Path, *, runtime: str) -> Accuracy:
         """Accuracy of one graph on the test split."""
-        runners = {RESULT: open_runner(graph, runtime=runtime)}
-        return self._judge(runners, self.splits.test, "judge the result")[RESULT]
+        return self._judge({RESULT: (graph, runtime)}, self.splits.test, "judge the result")[RESULT]
 
-    def _judge(self, runners: Mapping[str, Runner], items: Items, title: str) -> dict[str, Accuracy]:
-        if not runners:
+    def _judge(self, graphs: Mapping[str, tuple[Path, str]], items: Items, title: str) -> dict[str, Accuracy]:
+        if not graphs:
             return {}
+        runners = {name: open_runner(graph, runtime=runtime) for name, (graph, runtime) in graphs.items()}
+        own = {name: self._own(graph.parent, runners[name]) for name, (graph, _) in graphs.items()}
         scores = evaluate(
             self.splits.metric,
             open_runner(self.base.graph),
@@ -120,8 +122,17 @@ class Judge:
             folder=self.base.folder,
             task=self.base.task,
             preprocess=self.preprocessor,
+            own={name: tools for name, tools in own.items() if tools is not None},
             rows=items.rows,
             progress=self.progress,
             title=title,
         )
         return {name: score.accuracy() for name, score in scores.items()}
+
+    def _own(self, folder: Path, runner: Runner) -> Tools | None:
+        """What prepares rows for a candidate whose tokenizer is not the original's."""
+        if same_tokenizer(folder, self.base.folder):
+            return None
+        first = Tools(folder=self.base.folder, task=self.base.task, preprocess=self.preprocessor)
+        preprocess = load_preprocessor(folder, task=self.base.task, inputs=runner.inputs)
+        return Tools(folder=folder, task=self.base.task, preprocess=preprocess, original=first)

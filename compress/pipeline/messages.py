@@ -60,11 +60,12 @@ class StepRequest(Frozen):
 
 
 class StepReply(Frozen):
-    """What became of a step. `peak_rss_bytes` is of the step's own process."""
+    """What became of a step. `peak_rss_bytes` is of the step's own process, `notes` is what it said."""
 
     result: Place | None = None
     seconds: float = 0.0
     peak_rss_bytes: int = 0
+    notes: tuple[str, ...] = ()
     error: Failure | None = None
 
 

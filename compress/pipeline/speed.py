@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compress.core.report import Figures, Ratio, Samples
+from compress.graph.session import open_runner
 from compress.measure.host import usable_cores
-from compress.measure.latency import Timings, interleave, ratio
+from compress.measure.latency import Timings, interleave_own, ratio
 from compress.measure.processes import Contender
 from compress.pipeline.contenders import FP32, RESULT, TORCH
+from compress.runtime.files import same_tokenizer
+from compress.runtime.preprocess import load_preprocessor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,18 +69,32 @@ class Stopwatch:
 
     def _race(self, others: Sequence[Contender]) -> Timings:
         baselines = [self._torch(), self._graph(FP32, self.base.graph, runtime="onnxruntime")]
-        return interleave(
-            [*baselines, *others],
-            self.feeds(),
-            progress=self.progress,
-            budget_s=self.seconds,
-            seed=self.seed,
+        contenders = [*baselines, *others]
+        shared = self.feeds()
+        feeds = {
+            (one.name, workload): arrays
+            for one in contenders
+            for workload, arrays in (self._own_feeds(one) if one in others else shared).items()
+        }
+        return interleave_own(
+            contenders, feeds, progress=self.progress, budget_s=self.seconds, seed=self.seed
         )
+
+    def _own_feeds(self, contender: Contender) -> Mapping[str, Feeds]:
+        """The workloads as ids of a contender's own vocabulary, token for token."""
+        folder = contender.model.parent
+        if same_tokenizer(folder, self.base.folder):
+            return self.feeds()
+        inputs = open_runner(contender.model, runtime=contender.runtime).inputs
+        return self._feeds(load_preprocessor(folder, task=self.base.task, inputs=inputs))
 
     def feeds(self) -> dict[str, Feeds]:
         """The profile's workloads as inputs."""
+        return self._feeds(self.preprocessor)
+
+    def _feeds(self, preprocessor: Preprocessor) -> dict[str, Feeds]:
         return {
-            name: self.preprocessor.synthetic(batch=workload.batch, length=workload.length)
+            name: preprocessor.synthetic(batch=workload.batch, length=workload.length)
             for name, workload in self.profile.workloads.items()
         }
 

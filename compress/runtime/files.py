@@ -40,3 +40,13 @@ def read_settings(path: Path) -> dict[str, Any]:
         message = f"{path}: expected a mapping, found {found}"
         raise CompressError("config-invalid", message, hint="copy it from the original")
     return values
+
+
+def same_tokenizer(folder: Path, other: Path) -> bool:
+    """Whether two models cut text in the same way, or read none."""
+    files = [one / "tokenizer.json" for one in (folder, other)]
+    if not all(path.is_file() for path in files):
+        return not any(path.is_file() for path in files)
+    first, second = (path.stat() for path in files)
+    same_file = (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino)
+    return same_file or files[0].read_bytes() == files[1].read_bytes()

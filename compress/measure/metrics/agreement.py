@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compress.measure.decisions import decisions, summed
+from compress.measure.decisions import both, summed
 from compress.measure.metric import Comparison, Metric, comparison
 from compress.measure.metrics.expected_accuracy import TASKS
 from compress.measure.prepare import by_task
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
     """Per item (n,) how many decisions are the `same`, and of how many (`decisions`)."""
-    own, original = decisions(outputs, batch), decisions(reference, batch)
+    own, original = both(outputs, reference, batch)
     same = own.logits.argmax(axis=-1) == original.logits.argmax(axis=-1)
     items = len(batch.rows)
     return {

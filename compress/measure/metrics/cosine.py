@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
     """`cosine` (n,)."""
-    embed = batch.tools.head.apply
-    own, original = (embed(one, batch.feeds, normalize=True) for one in (outputs, reference))
+    embed, first = batch.tools.head.apply, batch.original or batch
+    own = embed(outputs, batch.feeds, normalize=True)
+    original = embed(reference, first.feeds, normalize=True)
     return {"cosine": (own.astype(np.float64) * original).sum(axis=-1)}
 
 

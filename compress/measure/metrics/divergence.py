@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compress.measure.decisions import decisions, log_probabilities, summed
+from compress.measure.decisions import both, log_probabilities, summed
 from compress.measure.metric import Comparison, Metric
 from compress.measure.metrics import expected_accuracy, perplexity
 from compress.measure.prepare import by_task
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
     """Per item (n,) the sum of KL(original, own) over its decisions in `nats`, and how many they are."""
-    own, original = decisions(outputs, batch), decisions(reference, batch)
+    own, original = both(outputs, reference, batch)
     nats = np.zeros(len(own.logits))
-    both = zip(log_probabilities(original.logits), log_probabilities(own.logits), strict=True)
-    for (rows, first), (_, second) in both:
+    pairs = zip(log_probabilities(original.logits), log_probabilities(own.logits), strict=True)
+    for (rows, first), (_, second) in pairs:
         nats[rows] = np.sum(np.exp(first) * (first - second), axis=-1)
     items = len(batch.rows) if batch.scored is None else len(batch.scored)
     return {

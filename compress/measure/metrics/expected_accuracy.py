@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compress.measure.decisions import decisions, log_probabilities, summed
+from compress.measure.decisions import both, log_probabilities, summed
 from compress.measure.metric import Comparison, Metric, comparison
 from compress.measure.metrics.accuracy import CLASSIFICATION
 from compress.measure.prepare import by_task
@@ -32,7 +32,7 @@ def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
     """Per item (n,) sums over its `decisions` of the original's probability of what is chosen (`kept`)
     and of what it would choose (`best`), and of how far that is ahead of the next (`margin`).
     """
-    own, original = decisions(outputs, batch), decisions(reference, batch)
+    own, original = both(outputs, reference, batch)
     chosen, first = own.logits.argmax(axis=-1), original.logits.argmax(axis=-1)
     counted = np.ones(len(first)) if own.background is None else _foreground(chosen, first, own.background)
     kept, best, second = (np.zeros(len(first)) for _ in range(3))

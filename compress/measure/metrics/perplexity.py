@@ -2,6 +2,11 @@
 
 Of a causal model exp of the mean negative log likelihood of each token given those before it; of a
 masked one that of the hidden 15% of tokens given the others. The drop is the relative increase.
+
+A model with another vocabulary is judged by what the same text costs it, in nats, over the number of
+tokens that the original makes of that text: so its perplexity is one "per token of the original", and the
+ratio of both is that of their bits per character. (Per token of its own, a smaller vocabulary would look
+better the more tokens it needs.)
 """
 
 from __future__ import annotations
@@ -43,11 +48,12 @@ def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
 
 
 def compare(reference: Records, result: Records) -> Comparison:
-    """The bound is of the mean difference of log likelihoods over the same tokens, which differ far less
+    """The bound is of the mean difference of log likelihoods over the same text, which differ far less
     than texts do.
     """
-    before, after = (ratio_of_sums(one["nats"], one["tokens"]).value for one in (reference, result))
-    more = ratio_of_sums(result["nats"] - reference["nats"], result["tokens"])
+    tokens = reference["tokens"]
+    before, after = (ratio_of_sums(one["nats"], tokens).value for one in (reference, result))
+    more = ratio_of_sums(result["nats"] - reference["nats"], tokens)
     bound = upper_bound(np.array(more.value), more.influence)
     return Comparison(math.exp(before), math.exp(after), math.expm1(more.value), math.expm1(float(bound)))
 
@@ -60,6 +66,7 @@ METRIC = Metric(
     tasks=TASKS,
     default_for=TASKS,
     wide=True,
+    sums_by_text=True,
     prepare=by_task,
     observe=observe,
     compare=compare,

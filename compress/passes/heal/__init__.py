@@ -1,0 +1,1 @@
+"""Training that makes good what other steps took away."""

@@ -1,0 +1,1 @@
+"""Structure that is taken out of a checkpoint."""
