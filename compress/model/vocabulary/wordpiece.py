@@ -26,21 +26,16 @@ def required(model: Mapping[str, Any]) -> set[int]:
 
 
 def closed(model: Mapping[str, Any], kept: set[int]) -> set[int]:
-    """`kept`, and each piece that smaller ones cannot spell (where a character has no piece of its own),
-    until every piece that goes can be spelled by those that stay.
+    """`kept`, and each piece that smaller ones cannot spell (where a character has no piece of its own).
+
+    Short ones come first: what spells a piece is shorter than it.
     """
     prefix, vocabulary = str(model["continuing_subword_prefix"]), pieces(model)
-    kept = set(kept)
-    while True:
-        staying = {piece for piece, number in vocabulary.items() if number in kept}
-        lost = {
-            number
-            for piece, number in vocabulary.items()
-            if number not in kept and spelled(piece, staying, prefix) is None
-        }
-        if not lost:
-            return kept
-        kept |= lost
+    staying = {piece for piece, number in vocabulary.items() if number in kept}
+    for piece in sorted(vocabulary, key=lambda piece: len(piece.removeprefix(prefix))):
+        if spelled(piece, staying, prefix) is None:
+            staying.add(piece)
+    return kept | {vocabulary[piece] for piece in staying}
 
 
 def spelled(word: str, vocabulary: Container[str], prefix: str) -> list[str] | None:

@@ -65,7 +65,7 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     document = json.loads((target / "tokenizer.json").read_text(encoding="utf8"))
     tokenizer.refuse_beyond(document, rows)
     counts = _counts(context.calibration.rows(), target, artifact.task)
-    numbers = _numbers(config, document, counts, target)
+    numbers = _numbers(config, document, counts, target, rows)
     files.write_tokenizer(target, tokenizer.cut(document, numbers), numbers)
     tokenizer.check(document, (target / "tokenizer.json").read_text(encoding="utf8"), numbers)
     files.renumber_configs(target, numbers, rows=rows)
@@ -75,14 +75,16 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     return artifact.at(target)
 
 
-def _numbers(config: Config, document: Document, counts: Counter[int], folder: Path) -> dict[int, int]:
+def _numbers(
+    config: Config, document: Document, counts: Counter[int], folder: Path, rows: int
+) -> dict[int, int]:
     """From the ids of tokens that stay to their new ones.
 
     Raises:
         CompressError: all tokens stay, or the padding token would move where positions count from it.
     """
     tokens = set(tokenizer.all_pieces(document).values())
-    named = files.config_ids(folder)
+    named = files.config_ids(folder) & set(range(rows))
     fixed = files.fixed_ids(folder)
     kept = tokenizer.closed(document, (_wanted(config, document, counts, folder) | named | fixed) & tokens)
     if kept == tokens:
