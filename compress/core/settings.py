@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Origin = Literal["flag", "environment", "file", "default"]
 PROJECT_FILE = "compress.yaml"
+_SEVERAL = ("column", "calibration")
+"""Settings of several values: commas part them in the environment."""
 
 
 class Settings(Frozen):
@@ -28,6 +30,7 @@ class Settings(Frozen):
     task: str | None = None
     data: str | None = None
     column: tuple[str, ...] = ()
+    calibration: tuple[str, ...] = ()
     metric: str | None = None
     max_drop: str | None = None
     min_speedup: str | None = None
@@ -83,7 +86,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     for name in Settings.model_fields:
         value = environment.get(f"COMPRESS_{name.upper()}")
         if value is not None:
-            found[name] = value.split(",") if name == "column" else value
+            found[name] = value.split(",") if name in _SEVERAL else value
     return found
 
 
