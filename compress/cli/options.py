@@ -41,6 +41,14 @@ Column = Annotated[
     list[str] | None,
     typer.Option("--column", help="A column's name, as `label=sentiment`. May be given several times."),
 ]
+Calibration = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--calibration",
+        help="Text (or other input) without labels to calibrate and heal on, so that --data only judges. "
+        "May be given several times.",
+    ),
+]
 MaxDrop = Annotated[
     str | None, typer.Option("--max-drop", help="Largest loss of accuracy: 0.5pt, 1% or 1.05x.")
 ]
@@ -69,8 +77,8 @@ Seed = Annotated[int | None, typer.Option(help="Of every random choice.", show_d
 Limit = Annotated[int | None, typer.Option(help="Use at most so many items of the data.")]
 
 PLAN_SETTINGS = (
-    "target", "recipe", "preset", "task", "data", "column", "max_drop", "min_speedup", "max_size",
-    "max_latency", "max_memory", "out", "offline",
+    "target", "recipe", "preset", "task", "data", "column", "calibration", "max_drop", "min_speedup",
+    "max_size", "max_latency", "max_memory", "out", "offline",
 )  # fmt: skip
 RUN_SETTINGS = (
     *PLAN_SETTINGS,
@@ -82,5 +90,15 @@ RUN_SETTINGS = (
     "seed",
     "seconds",
 )
-COMPARE_SETTINGS = ("target", "data", "column", "metric", "limit", "seconds", "seed", "offline")
+COMPARE_SETTINGS = (
+    "target",
+    "data",
+    "column",
+    "calibration",
+    "metric",
+    "limit",
+    "seconds",
+    "seed",
+    "offline",
+)
 """Flags that are settings too: they may come from the environment or a project file."""

@@ -26,6 +26,7 @@ def run(
     task: o.Task = None,
     data: o.Data = None,
     column: o.Column = None,
+    calibration: o.Calibration = None,
     metric: o.Metric = None,
     max_drop: o.MaxDrop = None,
     min_speedup: o.MinSpeedup = None,

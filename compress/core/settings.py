@@ -19,6 +19,8 @@ Origin = Literal["flag", "environment", "job", "file", "default"]
 PROJECT_FILE = "compress.yaml"
 JOBS = "jobs"
 """The key of a project file that lists what `compress run` without a model does."""
+_SEVERAL = ("column", "calibration")
+"""Settings of several values: commas part them in the environment."""
 
 
 class Settings(Frozen):
@@ -30,6 +32,7 @@ class Settings(Frozen):
     task: str | None = None
     data: str | None = None
     column: tuple[str, ...] = ()
+    calibration: tuple[str, ...] = ()
     metric: str | None = None
     max_drop: str | None = None
     min_speedup: str | None = None
@@ -97,7 +100,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     for name in Settings.model_fields:
         value = environment.get(f"COMPRESS_{name.upper()}")
         if value is not None:
-            found[name] = value.split(",") if name == "column" else value
+            found[name] = value.split(",") if name in _SEVERAL else value
     return found
 
 

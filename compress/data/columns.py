@@ -62,6 +62,12 @@ _AUDIO = Wanted("audio", ("audio", "speech", "wav", *_FILES))
 _TRANSCRIPTS = ("transcript", "transcription", "normalized_text", "text", "sentence")
 
 
+def is_known_text(name: str) -> bool:
+    """Whether columns of this name hold text everywhere."""
+    known = {*_TEXTS, *(part for pair in _PAIRS for part in pair)}
+    return name.strip().lower() in known
+
+
 def wanted_columns(task: str, modality: str) -> tuple[Wanted, ...]:
     """The canonical columns of a task.
 

@@ -84,7 +84,7 @@ def load_items(
     modality = modality or modality_of(task)
     if source is None:
         return _sample(task, modality, limit)
-    table = _read(source, task=task, modality=modality, offline=offline, limit=limit)
+    table = read_source(source, task=task, modality=modality, offline=offline, limit=limit)
     chosen = choose_columns(
         table.names, task=task, modality=modality, given=columns or {}, source=table.source
     )
@@ -179,7 +179,12 @@ def _sample_row(title: str, text: str, task: str) -> dict[str, Any]:
     return {"tokens": text.split()} if task == "token-classification" else {"text": text}
 
 
-def _read(source: str, *, task: str, modality: str, offline: bool, limit: int | None) -> Table:
+def read_source(source: str, *, task: str, modality: str, offline: bool, limit: int | None) -> Table:
+    """The rows of a file, a folder or a Hub data set, as they were written.
+
+    Raises:
+        CompressError: it is missing, empty or unreadable.
+    """
     path = Path(os.path.expanduser(source))
     if path.is_dir():
         return _read_folder(path, None, task=task, modality=modality, limit=limit)

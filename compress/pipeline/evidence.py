@@ -190,6 +190,8 @@ def data_facts(splits: Splits) -> dict[str, Any]:
         "calibration_items": len(splits.calibration),
         "test_items": len(splits.test),
         "digest": splits.items.digest,
+        "calibration": list(splits.unlabelled.names) if splits.unlabelled else [],
+        "calibration_rows": len(splits.unlabelled.rows) if splits.unlabelled else len(splits.calibration),
     }
 
 

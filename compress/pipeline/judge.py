@@ -9,6 +9,7 @@ from compress.core.errors import CompressError
 from compress.core.profile import ModelKind
 from compress.data.items import load_items
 from compress.data.split import split
+from compress.data.unlabelled import load_unlabelled
 from compress.graph.session import open_runner
 from compress.measure.catalogue import choose_metric
 from compress.measure.evaluate import evaluate
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from compress.core.artifact import Artifact, Progress
     from compress.core.report import Accuracy
     from compress.data.items import Items
+    from compress.data.unlabelled import Unlabelled
     from compress.graph.session import Runner
     from compress.measure.metric import Metric
     from compress.pipeline.contenders import Candidate
@@ -43,9 +45,13 @@ class Splits:
     calibration: Items
     test: Items
     metric: Metric
+    unlabelled: Unlabelled | None = None
+    """What steps calibrate on instead, where the user gave something for it."""
 
     def calibration_rows(self, task: str) -> list[dict[str, Any]]:
         """Rows that steps calibrate on. Embedders of pairs see each text by itself."""
+        if self.unlabelled is not None:
+            return [dict(row) for row in self.unlabelled.rows]
         rows = [dict(row) for row in self.calibration.rows]
         if task != "feature-extraction":
             return rows
@@ -75,7 +81,39 @@ def prepare_items(plan: Plan, *, note: Callable[[str], None]) -> Splits:
     calibration, test = split(items, seed=values.seed)
     named = ", ".join(f"{name} = {column}" for name, column in items.columns.items())
     note(f"data: {items.source} ({named}), {len(calibration)} + {len(test)} items, {metric.name}")
-    return Splits(items=items, calibration=calibration, test=test, metric=metric)
+    return Splits(
+        items=items,
+        calibration=calibration,
+        test=test,
+        metric=metric,
+        unlabelled=_unlabelled(plan, items, test, note=note),
+    )
+
+
+def _unlabelled(plan: Plan, items: Items, test: Items, *, note: Callable[[str], None]) -> Unlabelled | None:
+    """What was given to calibrate on, without what is in the test part.
+
+    Raises:
+        CompressError: it is missing or unreadable, or all of it is judged.
+    """
+    values = plan.settings.values
+    if not values.calibration:
+        return None
+    found = load_unlabelled(
+        values.calibration,
+        task=plan.model.task,
+        modality=_MODALITY.get(plan.model.kind, "text"),
+        labels=plan.model.config.get("label2id"),
+        pairs="text_pair" in items.columns and plan.model.task != "feature-extraction",
+        offline=values.offline,
+        seed=values.seed,
+    ).without(test.rows)
+    judged = f"; {found.left_out:,} rows that the result is judged on left out" if found.left_out else ""
+    note(f"calibration: {', '.join(found.sources)}{judged}")
+    if not found.rows:
+        message = "everything given with --calibration is in the test part of --data"
+        raise CompressError("data-empty", message, hint="give other text")
+    return found
 
 
 def columns_of(given: Sequence[str]) -> dict[str, str]:

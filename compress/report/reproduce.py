@@ -26,16 +26,19 @@ def command(report: Report, evidence: Evidence) -> str:
 def _data(evidence: Evidence) -> list[str]:
     """The flags that name the data; none for the sample that ships with the package."""
     source, columns = str(evidence.data.get("source") or ""), evidence.data.get("columns")
+    calibration = [f"--calibration={name}" for name in evidence.data.get("calibration") or ()]
     if not source or source.startswith("shipped "):
-        return []
+        return calibration
     named = columns.items() if isinstance(columns, dict) else ()
     renamed = [f"--column={name}={column}" for name, column in named if name != column]
-    return ["--data", source, *renamed]
+    return ["--data", source, *renamed, *calibration]
 
 
 def recipe(report: Report, evidence: Evidence) -> str:
     """`recipe.yaml`: the steps that were kept, and what runs their result."""
     kept = [line for line in report.steps if line.kept]
+    if sum(line.name == "export.onnx" for line in kept) > 1:
+        kept = kept[1:]  # the baseline's, whose graph the steps did not start from
     steps = [{line.name: {key: v for key, v in line.config.items() if key != "recipe"}} for line in kept]
     runtime = next((line.runtime for line in evidence.candidates if line.kept), "onnxruntime")
     values = {"steps": steps} if runtime == "onnxruntime" else {"runtime": runtime, "steps": steps}

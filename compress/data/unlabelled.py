@@ -1,0 +1,137 @@
+"""Rows to calibrate and to heal on, from files of their own: nothing of them is judged, so nobody need
+have labelled them, and every column of text is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from compress.core.errors import CompressError
+from compress.data.columns import choose_columns, is_known_text
+from compress.data.items import ANSWERS, modality_of, read_source
+from compress.data.media import refuse_unreadable
+from compress.data.values import canonical_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from compress.data.tables import Table
+
+    Row = dict[str, Any]
+
+_SINGLE_TEXTS = ("text-classification", "feature-extraction", "fill-mask", "text-generation")
+_LOOK = 200
+"""Rows of a column that are looked at to tell whether it holds text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlabelled:
+    """Rows in canonical columns, mixed; `sources` says in words what was read of what was named (`names`),
+    `left_out` how many rows were not used because they are judged.
+    """
+
+    rows: tuple[Mapping[str, Any], ...]
+    names: tuple[str, ...]
+    sources: tuple[str, ...]
+    left_out: int = 0
+
+    def without(self, judged: Iterable[Mapping[str, Any]]) -> Unlabelled:
+        """Those rows that share no text with rows that are judged."""
+        seen = {text for row in judged for text in _texts(row)}
+        kept = tuple(row for row in self.rows if not seen & _texts(row))
+        return replace(self, rows=kept, left_out=len(self.rows) - len(kept))
+
+
+def load_unlabelled(
+    sources: Sequence[str],
+    *,
+    task: str,
+    modality: str | None = None,
+    labels: Mapping[str, int] | None = None,
+    pairs: bool = False,
+    offline: bool = False,
+    seed: int = 0,
+) -> Unlabelled:
+    """Read files, folders or Hub data sets, in an order that mixes them (the same at every call).
+
+    Models of a single text get every column of text as rows of its own, unless `pairs` says that two
+    texts are one input. A classifier's labels are kept where all of them are the model's (`labels`).
+
+    Raises:
+        CompressError: a source is missing, empty or unreadable, or has nothing of what the task reads.
+    """
+    modality = modality or modality_of(task)
+    rows: list[Row] = []
+    said = []
+    for source in sources:
+        table = read_source(source, task=task, modality=modality, offline=offline, limit=None)
+        columns, found = _rows(table, task=task, modality=modality, labels=labels, pairs=pairs)
+        if not found:
+            raise CompressError("data-empty", f"{source} holds nothing to read", hint="check the columns")
+        rows += found
+        said.append(f"{source} ({', '.join(columns)}: {len(found):,} rows)")
+    order = sorted(range(len(rows)), key=lambda at: hashlib.sha256(f"{seed} {at}".encode()).digest())
+    mixed = tuple(rows[at] for at in order)
+    return Unlabelled(rows=mixed, names=tuple(sources), sources=tuple(said))
+
+
+def _rows(
+    table: Table, *, task: str, modality: str, labels: Mapping[str, int] | None, pairs: bool
+) -> tuple[list[str], list[Row]]:
+    """The columns that were taken, and the rows."""
+    if modality == "text" and task in _SINGLE_TEXTS and not pairs:
+        columns = _text_columns(table)
+        if task == "text-classification" and len(columns) == 1:
+            return columns, _labelled(table, task, {"text": columns[0]}, labels)
+        texts = [str(row.get(column) or "") for column in columns for row in table.rows]
+        return columns, [{"text": text} for text in texts if text.strip()]
+    chosen = choose_columns(table.names, task=task, modality=modality, given={}, source=table.source)
+    given = {name: column for name, column in chosen.items() if name not in ANSWERS}
+    rows = _labelled(table, task, given, labels)
+    if modality != "text":
+        refuse_unreadable(rows, modality)
+    return list(given.values()), rows
+
+
+def _labelled(
+    table: Table, task: str, given: Mapping[str, str], labels: Mapping[str, int] | None
+) -> list[Row]:
+    """Rows with what a model is given, and with their labels if these are the model's."""
+    chosen = choose_columns(
+        table.names, task=task, modality=modality_of(task), given=given, source=table.source
+    )
+    if "label" in chosen and labels:
+        try:
+            return canonical_rows(table, {**given, "label": chosen["label"]}, task=task, labels=labels)
+        except CompressError as error:
+            if error.code not in ("label-unknown", "row-invalid"):
+                raise
+    return canonical_rows(table, given, task=task, labels=labels)
+
+
+def _text_columns(table: Table) -> list[str]:
+    """The columns that hold text: by their names, or because most of their cells have several words.
+
+    Raises:
+        CompressError: there is none.
+    """
+    found = [name for name in table.names if _is_text(name, [row.get(name) for row in table.rows[:_LOOK]])]
+    if not found:
+        message = f"{table.source} has no column of text, found {', '.join(table.names)}"
+        raise CompressError("column-missing", message, hint="name the column `text`")
+    return found
+
+
+def _is_text(name: str, cells: Sequence[Any]) -> bool:
+    texts = [cell for cell in cells if isinstance(cell, str) and cell.strip()]
+    worded = sum(len(text.split()) > 1 for text in texts)
+    return bool(texts) and (is_known_text(name) or worded * 2 > len(cells))
+
+
+def _texts(row: Mapping[str, Any]) -> set[str]:
+    """What a model is given, so that the same text is known again in any case and spacing."""
+    values = [value for name, value in row.items() if name not in ANSWERS]
+    plain = [" ".join(map(str, value)) if isinstance(value, list) else str(value) for value in values]
+    return {" ".join(text.split()).casefold() for text in plain}
