@@ -21,6 +21,8 @@ def compare(
     data: o.Data = None,
     column: o.Column = None,
     metric: o.Metric = None,
+    watts: o.Watts = None,
+    price_per_hour: o.Price = None,
     limit: o.Limit = None,
     seconds: o.Seconds = None,
     seed: o.Seed = None,

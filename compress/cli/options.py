@@ -74,11 +74,19 @@ Seconds = Annotated[
     float | None, typer.Option(help="Time to spend on each comparison of speed.", show_default="20")
 ]
 Seed = Annotated[int | None, typer.Option(help="Of every random choice.", show_default="0")]
+Watts = Annotated[
+    float | None,
+    typer.Option(help="What the machine draws, where it has no meter.", show_default="the profile's"),
+]
+Price = Annotated[
+    float | None,
+    typer.Option("--price-per-hour", help="What the machine costs, in USD.", show_default="the profile's"),
+]
 Limit = Annotated[int | None, typer.Option(help="Use at most so many items of the data.")]
 
 PLAN_SETTINGS = (
     "target", "recipe", "preset", "task", "data", "column", "calibration", "max_drop", "min_speedup",
-    "max_size", "max_latency", "max_memory", "out", "offline",
+    "max_size", "max_latency", "max_memory", "watts", "price_per_hour", "out", "offline",
 )  # fmt: skip
 RUN_SETTINGS = (
     *PLAN_SETTINGS,
@@ -91,14 +99,7 @@ RUN_SETTINGS = (
     "seconds",
 )
 COMPARE_SETTINGS = (
-    "target",
-    "data",
-    "column",
-    "calibration",
-    "metric",
-    "limit",
-    "seconds",
-    "seed",
-    "offline",
-)
+    "target", "data", "column", "calibration", "metric", "watts", "price_per_hour", "limit", "seconds",
+    "seed", "offline",
+)  # fmt: skip
 """Flags that are settings too: they may come from the environment or a project file."""

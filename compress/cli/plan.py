@@ -22,6 +22,8 @@ def plan(
     max_size: o.MaxSize = None,
     max_latency: o.MaxLatency = None,
     max_memory: o.MaxMemory = None,
+    watts: o.Watts = None,
+    price_per_hour: o.Price = None,
     out: o.Out = None,
     offline: o.Offline = False,
     json: o.Json = False,

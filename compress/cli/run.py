@@ -33,6 +33,8 @@ def run(
     max_size: o.MaxSize = None,
     max_latency: o.MaxLatency = None,
     max_memory: o.MaxMemory = None,
+    watts: o.Watts = None,
+    price_per_hour: o.Price = None,
     out: o.Out = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an artifact that is there.")] = False,
     allow_fp32: Annotated[

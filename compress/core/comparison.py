@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from compress.core.config import Frozen
+from compress.core.cost import Cost
 from compress.core.profile import Workload
 from compress.core.report import Figures, Ratio, Samples, TargetFacts
 
@@ -37,6 +38,7 @@ class Compared(Frozen):
     figures: Figures
     standing: Standing | None
     speedup: dict[str, Ratio] | None
+    cost: Cost | None = None
     beaten_by: tuple[str, ...] = ()
     """The models that are no worse in size, time and accuracy and better in one; empty: on the front."""
 

@@ -82,6 +82,12 @@ class Profile(Frozen):
     """The names of the recipes that are tried by default, by kind of model."""
 
 
+def priced(profile: Profile, *, watts: float | None, price_per_hour: float | None) -> Profile:
+    """The profile with what its user knows better of the machine."""
+    known = {"watts": watts, "price_per_hour": price_per_hour}
+    return profile.model_copy(update={key: value for key, value in known.items() if value is not None})
+
+
 def profile_names() -> list[str]:
     """The profiles that ship with the tool."""
     return sorted(path.stem for path in profiles_folder().glob("*.yaml"))

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from compress.core.config import Frozen
+from compress.core.cost import Cost
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
@@ -186,6 +187,8 @@ class Evidence(Frozen):
     """By baseline, then by workload."""
     components: tuple[Component, ...]
     candidates: tuple[CandidateLine, ...]
+    costs: dict[str, Cost] = Field(default_factory=dict)
+    """By contender: what inference costs on the target."""
     noise: list[str]
     """What made these figures less certain: load, variation, throttling."""
     notes: list[str]

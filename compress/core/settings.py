@@ -39,6 +39,8 @@ class Settings(Frozen):
     max_size: str | None = None
     max_latency: str | None = None
     max_memory: str | None = None
+    watts: float | None = None
+    price_per_hour: float | None = None
     out: str | None = None
     overwrite: bool = False
     offline: bool = False

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compress.core.report import Latency, Ratio
+from compress.measure.energy import find_meter
 from compress.measure.noise import Usage, machine_noise, unsteady
 from compress.measure.processes import PATIENCE_S, Contender, Worker, contenders_started
 from compress.stats.ratio import speedup
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from compress.core.artifact import Feeds, Progress
+    from compress.measure.energy import Meter
 
 MINIMUM_ROUNDS = 7
 """Rounds that are taken even past the budget: with six or more an interval of 95% exists."""
@@ -59,6 +61,8 @@ class Timings:
     """From an imported runtime to a model that can be called."""
     peak_rss_bytes: dict[str, int]
     noise: list[str] = field(default_factory=list)
+    joules: dict[Place, list[float]] = field(default_factory=dict)
+    """Of a call, for each round, by the machine's meter; empty where it has none that may be read."""
 
     def seconds(self, contender: str, workload: str) -> np.ndarray:
         """Every call's seconds in the order taken, (calls,)."""
@@ -67,6 +71,11 @@ class Timings:
     def medians(self, contender: str, workload: str) -> np.ndarray:
         """The median seconds of each round, (rounds,)."""
         return np.array([np.median(calls) for calls in self.rounds[contender, workload]])
+
+    def joules_each(self, contender: str, workload: str) -> float | None:
+        """The median joules of a call over the rounds, None without a meter."""
+        found = self.joules.get((contender, workload))
+        return float(np.median(found)) if found else None
 
     def latency_ms(self, contender: str, workload: str) -> Latency:
         """Median and 95th percentile of all calls, in milliseconds."""
@@ -140,7 +149,8 @@ def interleave_own(
     with tempfile.TemporaryDirectory() as folder:
         written = _written(feeds, Path(folder))
         with contenders_started(contenders, progress=progress, patience_s=patience_s) as workers:
-            race = _Race(workers, written, random.Random(seed))
+            meter = find_meter(contenders[0].provider)
+            race = _Race(workers, written, random.Random(seed), meter)
             return race.run(progress, budget_s=budget_s, rounds=rounds)
 
 
@@ -172,10 +182,18 @@ class _Turn:
 class _Race:
     """Loaded workers and the times they have given so far."""
 
-    def __init__(self, workers: dict[str, Worker], feeds: dict[Place, Path], order: random.Random) -> None:
+    def __init__(
+        self,
+        workers: dict[str, Worker],
+        feeds: dict[Place, Path],
+        order: random.Random,
+        meter: Meter | None,
+    ) -> None:
         self._workers = workers
         self._feeds = feeds
         self._order = order
+        self._meter = meter
+        self._joules: dict[Place, list[float]] = {}
         self._workloads = list(dict.fromkeys(workload for _, workload in feeds))
         self._places = [(contender, workload) for workload in self._workloads for contender in workers]
         self._rounds: dict[Place, list[list[float]]] = {place: [] for place in self._places}
@@ -206,8 +224,16 @@ class _Race:
             names = [name for name, other in places if other == workload]
             self._order.shuffle(names)
             for place in [(name, workload) for name in names]:
-                turn = turns[place]
-                self._rounds[place].append(self._call(place, turn.warm + turn.calls)[turn.warm :])
+                self._rounds[place].append(self._turn(place, turns[place]))
+
+    def _turn(self, place: Place, turn: _Turn) -> list[float]:
+        """The seconds of a turn's calls; its energy is that of all calls, the first one among them."""
+        calls = turn.warm + turn.calls
+        before = self._meter.joules() if self._meter else 0.0
+        seconds = self._call(place, calls)[turn.warm :]
+        if self._meter:
+            self._joules.setdefault(place, []).append((self._meter.joules() - before) / calls)
+        return seconds
 
     def _call(self, place: Place, calls: int) -> list[float]:
         return self._workers[place[0]].time(self._feeds[place], calls=calls)
@@ -234,6 +260,7 @@ class _Race:
             load_s={name: worker.load_s for name, worker in self._workers.items()},
             peak_rss_bytes={name: worker.peak_rss_bytes for name, worker in self._workers.items()},
             noise=noise,
+            joules=self._joules,
         )
         timings.noise.extend(unsteady({place: timings.medians(*place) for place in self._places}))
         return timings

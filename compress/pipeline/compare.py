@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from compress.core.allowance import RELATIVE
 from compress.core.comparison import Compared, Comparison, Standing
 from compress.core.errors import CompressError
-from compress.core.profile import load_profile
+from compress.core.profile import load_profile, priced
 from compress.core.report import TargetFacts
 from compress.data.items import load_items, modality_of
 from compress.measure.catalogue import choose_metric
@@ -51,7 +51,9 @@ def compare(subjects: Sequence[Subject], settings: Settings, *, progress: Progre
     """
     refuse_mixed(subjects)
     host = detect_host()
-    profile = on_host(load_profile(settings.target), host)
+    named = load_profile(settings.target)
+    paid = priced(named, watts=settings.watts, price_per_hour=settings.price_per_hour)
+    profile = on_host(paid, host)
     reasons = differences(profile, host)
     judgement = judge_all(subjects, settings, progress=progress)
     paces = (
@@ -87,6 +89,7 @@ def _compared(
         runtime=one.runtime,
         figures=paces.figures(one),
         standing=judgement.standing(one.name),
+        cost=paces.cost(one),
         speedup=None if one is first else {name: found for name, found in ratios.items() if found},
         beaten_by=tuple(
             other.name

@@ -99,6 +99,10 @@ class EstimatedFinal:
             throughput_per_s=batch / self.seconds[name]["throughput"],
         )
 
+    def joules_each(self) -> dict[str, float]:
+        """None: nothing was metered."""
+        return {}
+
     def samples(self) -> list[Samples]:
         """None: nothing was timed."""
         return []

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from compress.core.cost import Cost
     from compress.core.report import Accuracy, Figures, Gate, Ratio, Samples
     from compress.pipeline.contenders import Candidate
     from compress.pipeline.execute import Dropped, Made
@@ -150,6 +151,7 @@ def make_evidence(
     host: dict[str, Any],
     samples: Sequence[Samples],
     ratios: dict[str, dict[str, Ratio]],
+    costs: dict[str, Cost],
     noise: Sequence[str],
     notes: Sequence[str],
 ) -> Evidence:
@@ -168,6 +170,7 @@ def make_evidence(
         ratios=ratios,
         components=components(before.bytes, after.bytes),
         candidates=candidate_lines(trial),
+        costs=costs,
         noise=list(noise),
         notes=list(notes),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from compress.core.report import Figures, Latency, Ratio, Samples
 from compress.measure.latency import Timings, interleave_own, ratio
 from compress.measure.roofline import estimate, estimated_speedup
+from compress.pipeline.costs import cost_of
 from compress.pipeline.speed import threads_of
 from compress.runtime.preprocess import load_preprocessor
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from compress.core.artifact import Feeds, Progress
+    from compress.core.cost import Cost
     from compress.core.profile import Profile
     from compress.pipeline.subjects import Subject
 
@@ -28,6 +30,9 @@ class Paces(Protocol):
 
     def figures(self, one: Subject) -> Figures:
         """Size and speed of one model."""
+
+    def cost(self, one: Subject) -> Cost | None:
+        """What one model costs, None where its speed is not known."""
 
     def ratio(self, first: str, other: str, workload: str) -> Ratio | None:
         """How many times faster `other` is than `first`, by name; None where it is not known."""
@@ -106,6 +111,12 @@ class Measured:
             peak_rss_bytes=timings.peak_rss_bytes[one.name],
         )
 
+    def cost(self, one: Subject) -> Cost | None:
+        """With the energy that the machine's meter counted, where it has one."""
+        joules = self.timings.joules_each(one.name, "throughput")
+        each = None if joules is None else joules / self.profile.workloads["throughput"].batch
+        return cost_of(self.figures(one), self.profile, joules_each=each)
+
     def ratio(self, first: str, other: str, workload: str) -> Ratio | None:
         """From the rounds that both ran in."""
         return ratio(self.timings, baseline=first, contender=other, workload=workload)
@@ -142,6 +153,10 @@ class Computed:
             latency_ms=Latency(p50=latency * 1e3, p95=latency * 1e3),
             throughput_per_s=self.profile.workloads["throughput"].batch / call,
         )
+
+    def cost(self, one: Subject) -> Cost | None:
+        """From the estimated time."""
+        return cost_of(self.figures(one), self.profile, joules_each=None)
 
     def ratio(self, first: str, other: str, workload: str) -> Ratio | None:
         """Of two estimates, with what such ratios are off by."""

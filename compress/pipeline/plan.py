@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from compress.core.errors import CompressError
 from compress.core.paths import refuse_existing, refuse_unwritable
 from compress.core.preset import load_preset
-from compress.core.profile import Profile, load_profile, load_recipe
+from compress.core.profile import Profile, load_profile, load_recipe, priced
 from compress.core.recipe import Recipe, Step
 from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, parse_size
 from compress.measure.host import Host, detect_host, differences, on_host
@@ -68,7 +68,7 @@ def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Pl
     """
     values = settings.values
     host = detect_host()
-    profile = on_host(load_profile(values.target), host)
+    profile = on_host(_profile(values), host)
     preset = load_preset(values.preset) if values.preset else None
     budgets = _budgets(settings, profile, preset)
     out = Path(values.out or default_output(ref, profile.name))
@@ -98,6 +98,10 @@ def default_output(ref: str, profile: str) -> str:
     """The folder that is written when none is named: the model's short name and the target."""
     name = ref.partition("@")[0].rstrip("/").rsplit("/", 1)[-1].removesuffix(".gguf")
     return f"{name or 'model'}-{Path(profile).stem}"
+
+
+def _profile(values: Settings) -> Profile:
+    return priced(load_profile(values.target), watts=values.watts, price_per_hour=values.price_per_hour)
 
 
 def _candidates(profile: Profile, model: Model, preset: Preset | None) -> tuple[Recipe, ...]:

@@ -18,6 +18,7 @@ from compress.model.safety import checkpoint_bytes
 from compress.pipeline import evidence
 from compress.pipeline.cache import cache_folder, package_versions
 from compress.pipeline.contenders import FP32, RESULT, TORCH, make_candidates
+from compress.pipeline.costs import costs_of
 from compress.pipeline.estimate import Estimator
 from compress.pipeline.execute import Executor
 from compress.pipeline.gate import Findings, exit_code, judge
@@ -210,6 +211,7 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
         host=plan.host.facts(),
         samples=final.samples(),
         ratios=ratios,
+        costs=costs_of(figures, plan.profile, joules_each=final.joules_each()),
         noise=final.noise,
         notes=[],
     )

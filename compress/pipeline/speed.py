@@ -162,6 +162,13 @@ class Final:
             peak_rss_bytes=timings.peak_rss_bytes[name],
         )
 
+    def joules_each(self) -> dict[str, float]:
+        """Of one item of the `throughput` workload by contender, where the machine has a meter."""
+        batch = self.stopwatch.profile.workloads["throughput"].batch
+        names = {name for name, _ in self.timings.rounds}
+        found = {name: self.timings.joules_each(name, "throughput") for name in names}
+        return {name: joules / batch for name, joules in found.items() if joules is not None}
+
     def samples(self) -> list[Samples]:
         """The raw times."""
         workloads = self.stopwatch.profile.workloads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from compress.report import cost
 from compress.report import format as fmt
 from compress.report.tables import Cell, Table
 
@@ -28,16 +29,16 @@ def table(comparison: Comparison) -> Table:
         ("peak memory", "peak_rss_bytes", fmt.size),
     ]
     columns += [(f"{name}{marked}", key, write) for name, key, write in timed if _known(comparison, key)]
-    score = _score_name(comparison)
+    score, costs = _score_name(comparison), _cost_columns(comparison)
     rows = []
     for one in comparison.models:
         values = [fmt.figure(one.figures, key) for _, key, _ in columns]
         cells = [Cell(write(value), value) for (_, _, write), value in zip(columns, values, strict=True)]
-        rows.append((_name(one), *cells, *_accuracy(one, score), _front(one)))
+        rows.append((_name(one), *cells, *_costs(one, costs), *_accuracy(one, score), _front(one)))
     names = tuple(name for name, _, _ in columns)
     accuracy = (score, "lost against the first") if score else ()
     title = f"Compared for {fmt.clean(comparison.target.profile)}, on the same {_items(comparison)}"
-    return Table(title, ("model", *names, *accuracy, "front"), tuple(rows))
+    return Table(title, ("model", *names, *costs, *accuracy, "front"), tuple(rows))
 
 
 def speedups(comparison: Comparison) -> Table:
@@ -103,6 +104,20 @@ def lost(found: Standing) -> str:
     if found.low is None:
         return f"{drop} ({fmt.AT_MOST} {high})"
     return f"{drop} ({fmt.drop(found.low, found.metric).split(' ')[0].rstrip('%')} to {high})"
+
+
+def _cost_columns(comparison: Comparison) -> dict[str, str]:
+    """Headings of what is known of cost, and the key of each in `Cost`."""
+    found = [one.cost for one in comparison.models if one.cost is not None]
+    unit = next((one.unit for one in found), "")
+    marked = "" if comparison.target.measured else " (estimated)"
+    named = {f"energy of {unit}": "joules", f"cost of {unit}{marked}": "usd"}
+    return {title: key for title, key in named.items() if any(getattr(one, key) is not None for one in found)}
+
+
+def _costs(one: Compared, columns: dict[str, str]) -> list[Cell]:
+    write = {"joules": cost.energy, "usd": cost.money}
+    return [Cell(write[key](one.cost), getattr(one.cost, key, None)) for key in columns.values()]
 
 
 def _front(one: Compared) -> Cell:

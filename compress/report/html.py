@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from compress.report import bytes_figures, figures, reproduce, tables
+from compress.report import bytes_figures, cost, figures, reproduce, tables
 from compress.report import format as fmt
 from compress.report.headline import headline, size_ratio
 
@@ -56,6 +56,8 @@ def _context(report: Report, evidence: Evidence) -> dict[str, object]:
         "candidates": tables.candidates(report, evidence),
         "steps": tables.steps(report),
         "samples": figures.sample_figures(evidence),
+        "costs": cost.table(report, evidence),
+        "thinking": cost.thinking(report),
         "parity": tables.free("Parity", evidence.parity),
         "facts": _facts(report, evidence),
         "command": reproduce.command(report, evidence),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from compress.report import cost, reproduce, tables
 from compress.report import format as fmt
-from compress.report import reproduce, tables
 from compress.report.headline import headline
 from compress.report.tables import Cell, Table
 
@@ -39,6 +39,7 @@ def _sections(report: Report, evidence: Evidence) -> list[tuple[str, str]]:
     found = [
         ("verdict", _verdict(report)),
         ("figures", markdown_table(_figures(report))),
+        ("cost", _cost(report, evidence)),
         ("budgets", markdown_table(tables.budgets(report))),
         ("notes", _notes(evidence)),
         ("candidates", _details(tables.candidates(report, evidence))),
@@ -83,6 +84,12 @@ def _accuracy_row(report: Report, names: Sequence[str]) -> tuple[Cell, ...] | No
     kind = "fidelity, " if found.kind == "fidelity" else ""
     label = f"{fmt.metric_name(found.metric)} ({kind}{found.items:,} items)"
     return Cell(label), *cells, Cell(result)
+
+
+def _cost(report: Report, evidence: Evidence) -> str:
+    found, words = cost.table(report, evidence), escape(cost.thinking(report))
+    known = len(found.columns) > len(("", "time"))  # the time alone says no more than the throughput
+    return "\n\n".join(part for part in (words, _details(found) if known else "") if part)
 
 
 def _notes(evidence: Evidence) -> str:
