@@ -104,6 +104,8 @@ class Context:
     profile: Profile
     progress: Progress
     seed: int = 0
+    original: Artifact | None = None
+    """The checkpoint that the run started from, for steps that learn from it or compare with it."""
     work: Path | None = None
     """A folder that is there again when a killed step runs once more, and gone when it has finished."""
 

@@ -82,6 +82,7 @@ def _apply(request: StepRequest, sender: _Sender) -> StepReply:
         profile=request.profile,
         progress=sender,
         seed=request.seed,
+        original=request.original.artifact(),
         work=request.work,
     )
     return StepReply(result=place(step.implementation.apply(source, step.config, context)))

@@ -99,12 +99,13 @@ class Executor:
         Raises:
             CompressError: as the failing step raised it, or no step but the export found anything to do.
         """
+        original = source
         made: list[Made] = []
         dropped: list[Dropped] = []
         for step in recipe.steps:
             key = self._key(digest, step)
             try:
-                made.append(self._once(step, source, key))
+                made.append(self._once(step, source, key, original=original))
             except CompressError as error:
                 if error.code != NOTHING_TO_DO:
                     raise
@@ -122,12 +123,12 @@ class Executor:
             inputs["rows"] = self.rows_digest
         return step_key(parent, step=step.name, config=step.config, inputs=inputs)
 
-    def _once(self, step: Step, source: Artifact, key: str) -> Made:
+    def _once(self, step: Step, source: Artifact, key: str, *, original: Artifact) -> Made:
         folder = self.steps / key
         if not (folder / STEP_FACTS).exists():
             shutil.rmtree(folder, ignore_errors=True)
             with published(folder) as beside:
-                reply = self._run(step, source, beside, work=self._work(key))
+                reply = self._run(step, source, beside, work=self._work(key), original=original)
                 _inherit(source, reply, beside)
                 (beside / STEP_FACTS).write_text(reply.model_dump_json(), encoding="utf8")
             shutil.rmtree(self._work(key), ignore_errors=True)
@@ -152,10 +153,13 @@ class Executor:
         """
         return source.folder if (source.folder / "tokenizer.json").exists() else self.processor
 
-    def _run(self, step: Step, source: Artifact, folder: Path, *, work: Path) -> StepReply:
+    def _run(
+        self, step: Step, source: Artifact, folder: Path, *, work: Path, original: Artifact
+    ) -> StepReply:
         request = StepRequest(
             step=step,
             source=place(source),
+            original=place(original),
             folder=folder,
             work=work,
             rows=self.rows,

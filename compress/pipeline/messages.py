@@ -45,11 +45,12 @@ class Spec(Frozen):
 class StepRequest(Frozen):
     """Apply one step to an artifact in `folder`; `rows` is a JSON-lines file of calibration rows,
     `processor` the folder whose tokenizer or processor turns them into `inputs`. What the step keeps
-    in `work` is there again if it is killed and runs once more.
+    in `work` is there again if it is killed and runs once more; `original` is what the recipe started from.
     """
 
     step: Step
     source: Place
+    original: Place
     folder: Path
     work: Path
     rows: Path

@@ -1,0 +1,1 @@
+"""Distillation: a changed module learns from the original what it answered before."""

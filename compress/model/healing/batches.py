@@ -1,0 +1,121 @@
+"""Batches for a teacher and a student, which may each cut the same text in tokens of their own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tokenizers import Encoding
+
+    from compress.core.artifact import Feeds
+
+    Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """The same items for both. `places` (B, T) has, for each of the student's tokens, the teacher's that
+    is the same piece of the text, or -1; None where their tokens are the same. `labels` (B,) are classes.
+    """
+
+    student: Tensors
+    teacher: Tensors
+    places: torch.Tensor | None = None
+    labels: torch.Tensor | None = None
+
+    @property
+    def mask(self) -> torch.Tensor:
+        """Which of the student's tokens are not padding: (B, T)."""
+        if "attention_mask" in self.student:
+            return self.student["attention_mask"]
+        first = next(iter(self.student.values()))
+        return torch.ones(first.shape[:2], dtype=torch.int64, device=first.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are."""
+        return next(iter(self.student.values())).device
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        return Batch(
+            student={name: value.to(device) for name, value in self.student.items()},
+            teacher={name: value.to(device) for name, value in self.teacher.items()},
+            places=None if self.places is None else self.places.to(device),
+            labels=None if self.labels is None else self.labels.to(device),
+        )
+
+
+def batch_of(
+    student: Feeds,
+    teacher: Feeds | None = None,
+    *,
+    places: np.ndarray | None = None,
+    labels: Sequence[int] | None = None,
+) -> Batch:
+    """A batch of arrays; without a `teacher` it gets the student's."""
+    own = _tensors(student)
+    return Batch(
+        student=own,
+        teacher=own if teacher is None else _tensors(teacher),
+        places=None if places is None else torch.from_numpy(places),
+        labels=None if labels is None else torch.tensor(list(labels), dtype=torch.int64),
+    )
+
+
+def _tensors(feeds: Feeds) -> Tensors:
+    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in feeds.items()}
+
+
+def same_places(
+    students: Sequence[Encoding], teachers: Sequence[Encoding], *, width: int, left: Mapping[str, int]
+) -> np.ndarray:
+    """`Batch.places` of encodings of the same texts, padded to `width`: int64 (B, width).
+
+    `left` has the widths of both batches where they are padded at the left (`student`, `teacher`).
+    """
+    places = np.full((len(students), width), -1, dtype=np.int64)
+    for row, (own, other) in enumerate(zip(students, teachers, strict=True)):
+        known = {key: at for at, key in enumerate(_keys(other))}
+        start = left["student"] - len(own) if "student" in left else 0
+        shift = left["teacher"] - len(other) if "teacher" in left else 0
+        for at, key in enumerate(_keys(own)):
+            if key in known:
+                places[row, start + at] = shift + known[key]
+    return places
+
+
+def _keys(encoding: Encoding) -> list[tuple[object, ...]]:
+    """What a token is the same as another's by: its stretch of text, or of special ones its name; and how
+    often that was there before (the bytes of one character are tokens of the same stretch).
+    """
+    keys: list[tuple[object, ...]] = []
+    seen: Counter[tuple[object, ...]] = Counter()
+    parts = zip(
+        encoding.tokens, encoding.offsets, encoding.special_tokens_mask, encoding.sequence_ids, strict=True
+    )
+    for token, span, special, sequence in parts:
+        key = (token,) if special or span[0] == span[1] else (sequence, *span)
+        seen[key] += 1
+        keys.append((*key, seen[key]))
+    return keys
+
+
+def by_length(lengths: Sequence[int], size: int, *, seed: int) -> list[list[int]]:
+    """Numbers of items in batches of `size` whose lengths are alike, mixed as far as that allows.
+
+    Items are drawn in an order by chance, cut into pools of 50 batches, and sorted within each.
+    """
+    order = np.random.default_rng(seed).permutation(len(lengths))
+    batches = []
+    for start in range(0, len(order), 50 * size):
+        pool = sorted(order[start : start + 50 * size], key=lambda at: lengths[at])
+        batches += [[int(at) for at in pool[first : first + size]] for first in range(0, len(pool), size)]
+    return batches

@@ -1,0 +1,171 @@
+"""The training: AdamW over batches, a schedule that fits the time there is, the best state kept.
+
+Loshchilov and Hutter 2019, 1711.05101 (AdamW), and 2017, 1608.03983 (the cosine).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from compress.model.healing.answers import Answer, answer
+from compress.model.healing.state import Run, restore, save
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from compress.core.artifact import Advance
+    from compress.model.healing.batches import Batch
+    from compress.model.healing.losses import Losses
+    from compress.model.healing.teacher import Teacher
+
+WARM_UP = 0.05
+"""Share of the training in which the learning rate rises."""
+LOOKS = 12
+"""How often the held-out batches are looked at."""
+SAVE_S = 30.0
+"""Seconds of training that a kill may cost, and one look."""
+CLIP = 1.0
+"""Longest gradient."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long to train: so many `seconds`, or, where a result must be the same everywhere, `steps`."""
+
+    seconds: float | None = None
+    steps: int | None = None
+    learning_rate: float = 3e-4
+    seed: int = 0
+    bfloat16: bool = False
+
+    def in_bfloat16(self) -> Schedule:
+        """The same with products in bfloat16."""
+        return replace(self, bfloat16=True)
+
+    def share(self, run: Run) -> float:
+        """How much of the training is over."""
+        if self.steps is not None:
+            return run.step / max(self.steps, 1)
+        return run.seconds / max(self.seconds or 0.0, 1e-9)
+
+    def rate(self, share: float) -> float:
+        """The learning rate at a share of the training: it rises in a line, then falls as a cosine."""
+        if share < WARM_UP:
+            return self.learning_rate * (share + 1e-3) / WARM_UP
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min((share - WARM_UP) / (1 - WARM_UP), 1)))
+
+
+@dataclass(kw_only=True)
+class Healer:
+    """A student, its teacher, and what they look at together."""
+
+    student: torch.nn.Module
+    teacher: Teacher
+    losses: Losses
+    batches: Sequence[Batch]
+    held_out: Sequence[Batch]
+    schedule: Schedule
+    pooling: Sequence[str] = ()
+    states: bool = True
+    work: Path | None = None
+    """Where a killed training finds how far it was."""
+
+    def heal(self, advance: Advance) -> Run:
+        """Train the student in place until the time is over or nothing gets better; it ends in the best
+        state that was seen, which may be the one it came in. `advance` is told whole seconds (or steps).
+        """
+        optimizer = torch.optim.AdamW(self.student.parameters(), lr=self.schedule.learning_rate)
+        run = restore(self.work, self.student, optimizer) or self._begun()
+        told, saved = 0, run.seconds
+        while self.schedule.share(run) < 1 and not run.stalled:
+            start = time.monotonic()
+            self._step(optimizer, run)
+            run.seconds += time.monotonic() - start
+            if self._due(run):
+                self._look(run)
+                if self.schedule.steps is not None or run.seconds - saved > SAVE_S:
+                    save(self.work, self.student, optimizer, run)
+                    saved = run.seconds
+            done = run.step if self.schedule.steps is not None else int(run.seconds)
+            advance(done - told)
+            told = done
+        self.student.load_state_dict(run.best)
+        return run
+
+    def _begun(self) -> Run:
+        run = Run()
+        self._look(run)
+        return run
+
+    def _step(self, optimizer: torch.optim.Optimizer, run: Run) -> None:
+        number = self._number(run.step)
+        for group in optimizer.param_groups:
+            group["lr"] = self.schedule.rate(self.schedule.share(run))
+        loss = self._loss(self.batches[number], number)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.student.parameters(), CLIP)
+        optimizer.step()
+        run.step += 1
+
+    def _number(self, step: int) -> int:
+        """Which batch a step takes: each once in a round, in an order that changes from round to round."""
+        rounds, place = divmod(step, len(self.batches))
+        order = np.random.default_rng([self.schedule.seed, rounds]).permutation(len(self.batches))
+        return int(order[place])
+
+    def _loss(self, batch: Batch, number: int) -> torch.Tensor:
+        theirs = self.teacher(batch, number=number)
+        with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=self.schedule.bfloat16):
+            ours = answer(self.student, batch.student, pooling=self.pooling, states=self.states)
+        return self.losses.of(_single(ours), theirs, batch)
+
+    def _due(self, run: Run) -> bool:
+        """Whether it is time to look: every twelfth of the training, and at its end."""
+        share = self.schedule.share(run)
+        return share >= 1 or share * LOOKS >= len(run.curve)
+
+    def _look(self, run: Run) -> None:
+        start = time.monotonic()
+        loss = self._held_out_loss()
+        run.seconds += time.monotonic() - start if run.curve else 0.0
+        if not run.best or loss < run.least:
+            run.best = {name: value.detach().clone() for name, value in self.student.state_dict().items()}
+        run.curve.append((run.seconds, loss))
+
+    def _held_out_loss(self) -> float:
+        """The mean over held-out batches; their numbers follow those of the others."""
+        with torch.no_grad():
+            numbered = enumerate(self.held_out, start=len(self.batches))
+            losses = [float(self._loss(batch, number)) for number, batch in numbered]
+        return sum(losses) / len(losses)
+
+
+def _single(found: Answer) -> Answer:
+    return found.map(lambda tensor: tensor.float())
+
+
+def bfloat16_is_faster(healer: Healer) -> bool:
+    """Whether steps in bfloat16 take less time here, by doing two of each (nothing is learned)."""
+    seconds = {}
+    for mixed in (False, True):
+        times = []
+        for _ in range(3):
+            start = time.monotonic()
+            with torch.autocast(healer.batches[0].device.type, dtype=torch.bfloat16, enabled=mixed):
+                found = answer(
+                    healer.student, healer.batches[0].student, pooling=healer.pooling, states=healer.states
+                )
+            tensors = [one for one in (found.hidden, *found.logits.values()) if one is not None]
+            torch.stack([one.float().square().mean() for one in tensors]).sum().backward()
+            times.append(time.monotonic() - start)
+        seconds[mixed] = min(times[1:])
+    healer.student.zero_grad(set_to_none=True)
+    return seconds[True] < 0.9 * seconds[False]

@@ -1,0 +1,49 @@
+"""The original, which answers each batch once where its answers fit into memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from compress.model.healing.answers import Answer, answer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from compress.model.healing.batches import Batch
+
+CACHE_BYTES = 1_500_000_000
+"""What the answers to all batches may take together, for them to be kept."""
+
+
+class Teacher:
+    """A module that is asked and never changed."""
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        *,
+        batches: int,
+        pooling: Sequence[str] = (),
+        states: bool = True,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self._module = module.eval().requires_grad_(False)
+        self._batches, self._pooling, self._states = batches, pooling, states
+        self._cache_bytes = cache_bytes
+        self._kept: dict[int, Answer] = {}
+        self.asked = 0
+        """How often the module ran."""
+
+    def __call__(self, batch: Batch, *, number: int) -> Answer:
+        """What it answers to a batch, which has this `number` at every call."""
+        if number not in self._kept:
+            with torch.no_grad():
+                found = answer(self._module, batch.teacher, pooling=self._pooling, states=self._states)
+            self.asked += 1
+            if found.size_bytes() / 2 * self._batches > self._cache_bytes:
+                return found
+            self._kept[number] = found.map(lambda tensor: tensor.to("cpu", torch.float16))
+        # Also the first time as it is kept: a training that goes on after a kill must see the same.
+        return self._kept[number].map(lambda tensor: tensor.to(batch.device, torch.float32))

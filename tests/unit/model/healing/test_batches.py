@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from compress.data.chunks import chunks
+from compress.model.healing.batches import by_length, same_places
+from tests.unit.model.vocabulary.test_tokenizer import cut
+from tests.unit.model.vocabulary.tokenizers_of import byte_bpe, wordpiece
+
+
+def test_batches_hold_each_item_once_and_like_lengths_together():
+    lengths = np.random.default_rng(0).integers(2, 60, 500).tolist()
+    batches = by_length(lengths, 8, seed=1)
+    assert sorted(at for batch in batches for at in batch) == list(range(500))
+    spread = [max(lengths[at] for at in batch) - min(lengths[at] for at in batch) for batch in batches]
+    assert np.mean(spread) < 5
+    assert by_length(lengths, 8, seed=1) == batches != by_length(lengths, 8, seed=2)
+
+
+def test_tokens_of_the_same_stretch_of_text_are_found():
+    for make, texts in ((wordpiece, ["the quick dogs", "dog"]), (byte_bpe, [" the Maß dogs", " dog"])):
+        core = make()
+        small, _ = cut(core, json.loads(core.to_str()), [texts[1]])
+        ours, theirs = ([one.encode(text) for text in texts] for one in (small, core))
+        width = max(len(one) for one in ours)
+        places = same_places(ours, theirs, width=width, left={})
+        assert places.shape == (2, width)
+        for own, other, row in zip(ours, theirs, places, strict=True):
+            for at, place in enumerate(row[: len(own)]):
+                assert place < 0 or own.tokens[at] == other.tokens[place]
+            assert (row[len(own) :] == -1).all()
+        assert (places[1][: len(ours[1])] >= 0).all()  # this text was kept whole
+        assert (places[0][: len(ours[0])] < 0).any()
+
+
+def test_padding_at_the_left_moves_places():
+    core = wordpiece()
+    encodings = [core.encode("the dog"), core.encode("dog")]
+    widths = {"student": 6, "teacher": 7}
+    places = same_places(encodings, encodings, width=6, left=widths)
+    length = len(encodings[1])
+    assert places[1].tolist() == [-1] * (6 - length) + list(range(7 - length, 7))
+
+
+def test_long_texts_are_cut_where_the_tokenizer_cuts():
+    core = wordpiece()
+    core.enable_truncation(8)
+    text = " ".join(["the quick dogs"] * 6)
+    parts = chunks(text, core)
+    assert len(parts) > 1
+    assert text.startswith(" ".join(parts)[: len(parts[0])])
+    assert all(not core.encode(part).overflowing for part in parts)
+    assert chunks("the dog", core) == ["the dog"]
