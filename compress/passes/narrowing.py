@@ -18,6 +18,7 @@ from compress.model.structure.rewrite import save_changed
 from compress.model.structure.shrink import masked, narrowed, set_matrix, shrink
 from compress.model.structure.sites import sites_of, with_tables
 from compress.model.structure.stack import matrix_of
+from compress.numerics.allocate import Choice, allocate
 from compress.numerics.elimination import Removals, costs_of, eliminate
 from compress.numerics.least_squares import damped, refit
 
@@ -44,6 +45,7 @@ class Narrowing:
 
     kind: Kind
     ratio: float
+    uniform: bool
     multiple: int
     items: int
     reconstruct: bool
@@ -62,7 +64,9 @@ def narrow(artifact: Artifact, wanted: Narrowing, context: Context) -> Artifact:
     sites = sites_of(module, wanted.kind, lambda: answer(module, sample, grad=True))
     sites, shared = with_tables(module, sites) if wanted.kind == "heads" else (sites, False)
     refuse_entangled(module, sites, sample)
-    observed = _observe(module, sites, wanted, context)
+    feeds = context.calibration.feeds(items=wanted.items)
+    names = [site.units.consumer for site in sites]
+    observed = observe(module, names, feeds, seed=context.seed, progress=context.progress)
     with context.progress.track("Choosing units", len(sites)) as advance:
         kept = _chosen(module, sites, observed, wanted, shared=shared, advance=advance)
     for site, units in zip(sites, kept, strict=True):
@@ -93,17 +97,6 @@ def refuse_entangled(module: torch.nn.Module, sites: Sequence[Site], sample: Ten
         raise CompressError("structure-unsupported", f"{what}: {reason}", hint="leave this step out")
 
 
-def _observe(
-    module: torch.nn.Module, sites: Sequence[Site], wanted: Narrowing, context: Context
-) -> Mapping[str, Observed]:
-    feeds = context.calibration.feeds(items=wanted.items)
-    if not feeds:
-        raise CompressError("data-empty", "no calibration data", hint="name some with --data")
-    names = [site.units.consumer for site in sites]
-    with context.progress.track("Observing layers", len(feeds)) as advance:
-        return observe(module, names, feeds, seed=context.seed, advance=advance)
-
-
 def _chosen(
     module: torch.nn.Module,
     sites: Sequence[Site],
@@ -114,18 +107,51 @@ def _chosen(
     advance: Advance,
 ) -> list[np.ndarray]:
     """The units that each site keeps; the same ones where sites share what belongs to a unit."""
+    totals = [len(site.units) for site in sites]
+    left = [_remaining(total, wanted) for total in totals]
     if shared:
-        total = len(sites[0].units)
         costs = sum(costs_of(*_problem(module, site, observed[site.units.consumer])) for site in sites)
-        return [np.sort(np.argsort(-costs)[: _remaining(total, wanted)])] * len(sites)
-    kept = []
-    for site in sites:
-        total = len(site.units)
-        gone = total - _remaining(total, wanted)
-        removals = removals_of(module, site, observed[site.units.consumer], gone)
-        kept.append(removals.kept(total, gone))
+        return [np.sort(np.argsort(-costs, kind="stable")[: left[0]])] * len(sites)
+    most = left if wanted.uniform else [min(wanted.multiple, total) for total in totals]
+    removals = []
+    for site, total, least in zip(sites, totals, most, strict=True):
+        removals.append(removals_of(module, site, observed[site.units.consumer], total - least))
         advance()
-    return kept
+    if not wanted.uniform:
+        left = _divided(module, sites, removals, left, wanted)
+    counts = zip(removals, totals, left, strict=True)
+    return [one.kept(total, total - remaining) for one, total, remaining in counts]
+
+
+def _divided(
+    module: torch.nn.Module,
+    sites: Sequence[Site],
+    removals: Sequence[Removals],
+    left: Sequence[int],
+    wanted: Narrowing,
+) -> list[int]:
+    """How many units stay at each site, where as many weights go as with `left` of each."""
+    choices, options, target = [], [], 0.0
+    for site, one, remaining in zip(sites, removals, left, strict=True):
+        total, unit = len(site.units), unit_size(module, site)
+        multiple = min(wanted.multiple, total)
+        widths = [
+            total,
+            *(width for width in range(total // multiple * multiple, 0, -multiple) if width < total),
+        ]
+        errors = [one.errors[total - width - 1] if width < total else 0.0 for width in widths]
+        choices.append(Choice(np.array(errors), float(unit * multiple)))
+        options.append(widths)
+        target += unit * (total - remaining)
+    return [widths[steps] for widths, steps in zip(options, allocate(choices, target), strict=True)]
+
+
+def unit_size(module: torch.nn.Module, site: Site) -> int:
+    """How many weights belong to one unit of a site."""
+    size: int = site.units.columns.shape[1] * len(matrix_of(module.get_submodule(site.units.consumer)))
+    for name, rows in site.units.rows.items():
+        size += rows.shape[1] * matrix_of(module.get_submodule(name)).shape[1]
+    return size
 
 
 def _config(

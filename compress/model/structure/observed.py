@@ -11,25 +11,30 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import log_softmax, normalize
 
+from compress.core.errors import CompressError
 from compress.model.structure.outputs import answer, pooled, tensors_of
 from compress.model.structure.stack import matrix_of
 from compress.numerics.least_squares import Moments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
 
-    from compress.core.artifact import Advance, Feeds
+    from compress.core.artifact import Feeds, Progress
     from compress.model.structure.outputs import Answer
 
 _SUM = torch.float64
 
 
+_AT_ONCE = 2**30
+"""Bytes of sums that are gathered at once; where there is more, the data is run through again."""
+
+
 @dataclass(frozen=True)
 class Observed:
     """Of one dense layer (d, n): the moments of its inputs and `sensitivity` = E g g^T float64 (d, d), where
-    g is the gradient of the model's answers with respect to the layer's output.
+    g is the gradient of the model's answers with respect to the layer's output (zero if not asked for).
     """
 
     moments: Moments
@@ -37,36 +42,76 @@ class Observed:
 
 
 def observe(
-    module: torch.nn.Module, names: Sequence[str], feeds: Sequence[Feeds], *, seed: int, advance: Advance
+    module: torch.nn.Module,
+    names: Sequence[str],
+    feeds: Sequence[Feeds],
+    *,
+    progress: Progress,
+    seed: int = 0,
+    gradients: bool = True,
 ) -> dict[str, Observed]:
     """The statistics of the dense layers `names`, over positions that are not padding.
 
     The gradients are those of the Fisher information of the model's own answers, for which no label is
     needed: of log p(y) with y drawn from the model's p (Martens 2014, arXiv:1412.1193), or, of an embedding,
     of its product with a random direction, whose square has the expectation ||J||^2 (Hutchinson).
+
+    Raises:
+        CompressError: there is no data.
     """
-    sums = {name: _Sums(module.get_submodule(name)) for name in names}
-    generator = torch.Generator().manual_seed(seed)
-    for batch in tensors_of(feeds):
-        mask = batch.get("attention_mask")
-        with ExitStack() as hooks:
-            for one in sums.values():
-                hooks.callback(one.watch(mask).remove)
-            drawn = _drawn(answer(module, batch, grad=True), mask, generator)
-        drawn.backward()
-        advance()
-    return {name: one.finish() for name, one in sums.items()}
+    if not feeds:
+        raise CompressError("data-empty", "no calibration data", hint="name some with --data")
+    parts = list(_parts(module, names, gradients=gradients))
+    found: dict[str, Observed] = {}
+    with progress.track("Observing layers", len(feeds) * len(parts)) as advance:
+        for part in parts:
+            sums = {name: _Sums(module.get_submodule(name), gradients=gradients) for name in part}
+            generator = torch.Generator().manual_seed(seed)
+            for batch in tensors_of(feeds):
+                _add(module, batch, sums, generator if gradients else None)
+                advance()
+            found |= {name: one.finish() for name, one in sums.items()}
+    return found
+
+
+def _parts(module: torch.nn.Module, names: Sequence[str], *, gradients: bool) -> Iterator[list[str]]:
+    """The names in groups whose sums fit into memory together."""
+    part: list[str] = []
+    size = 0
+    for name in names:
+        rows, columns = matrix_of(module.get_submodule(name)).shape
+        own = 8 * (columns**2 + (rows**2 if gradients else 0))
+        if part and size + own > _AT_ONCE:
+            yield part
+            part, size = [], 0
+        part, size = [*part, name], size + own
+    yield part
+
+
+def _add(
+    module: torch.nn.Module,
+    batch: dict[str, torch.Tensor],
+    sums: dict[str, _Sums],
+    generator: torch.Generator | None,
+) -> None:
+    mask = batch.get("attention_mask")
+    with ExitStack() as hooks:
+        for one in sums.values():
+            hooks.callback(one.watch(mask).remove)
+        found = answer(module, batch, grad=generator is not None)
+    if generator is not None:
+        _drawn(found, mask, generator).backward()
 
 
 class _Sums:
     """Sums over the calls of one dense layer."""
 
-    def __init__(self, linear: torch.nn.Module) -> None:
-        self.linear = linear
+    def __init__(self, linear: torch.nn.Module, *, gradients: bool) -> None:
+        self.linear, self.gradients = linear, gradients
         rows, columns = matrix_of(linear).shape
         self.gram = torch.zeros(columns, columns, dtype=_SUM)
         self.total = torch.zeros(columns, dtype=_SUM)
-        self.outer = torch.zeros(rows, rows, dtype=_SUM)
+        self.outer = torch.zeros((rows, rows) if gradients else (0, 0), dtype=_SUM)
         self.rows = 0
 
     def watch(self, mask: torch.Tensor | None) -> Any:
@@ -77,8 +122,9 @@ class _Sums:
             self.gram += (x.T @ x).to(_SUM)
             self.total += x.sum(dim=0).to(_SUM)
             self.rows += len(x)
-            output = output if output.requires_grad else output.detach().requires_grad_()
-            output.register_hook(self._gradient(mask))
+            if self.gradients:
+                output = output if output.requires_grad else output.detach().requires_grad_()
+                output.register_hook(self._gradient(mask))
             return output
 
         return self.linear.register_forward_hook(see)

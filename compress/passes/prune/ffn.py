@@ -26,7 +26,11 @@ class Config(Frozen):
     """How much of the width goes."""
 
     ratio: float = Field(gt=0, lt=1)
-    """Share of the features that is removed from each layer."""
+    """Share of the features that is removed."""
+    uniform: bool = True
+    """The same number from each layer, for which most configurations have a word. Otherwise as many weights
+    go from the layers where it does least, and `widths.json` tells the widths.
+    """
     multiple: int = Field(default=32, gt=0)
     """Widths are multiples of this: what the target's kernels like."""
     reconstruct: bool = True

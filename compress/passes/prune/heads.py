@@ -26,7 +26,11 @@ class Config(Frozen):
     """How many heads go."""
 
     ratio: float = Field(gt=0, lt=1)
-    """Share of the heads (key-value heads) that is removed from each layer."""
+    """Share of the heads (key-value heads) that is removed."""
+    uniform: bool = True
+    """The same number from each layer, for which most configurations have a word. Otherwise as many weights
+    go from the layers where it does least, and `widths.json` tells the widths.
+    """
     multiple: int = Field(default=1, gt=0)
     """Numbers of key-value heads are multiples of this."""
     reconstruct: bool = True
