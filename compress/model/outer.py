@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compress.model.blocks import source_name
-from compress.model.quantized import write_block
+from compress.model.quantized import OUTER, write_block
 from compress.model.rounding import facts, round_matrices
 from compress.model.statistics import InputStatistics
 from compress.model.walk import leave
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from compress.model.quantized import QuantizedMatrix
     from compress.model.rounding import Scheme
     from compress.model.statistics import SharedInput
-
-OUTER = "outer.safetensors"
 
 
 @dataclass(frozen=True)
