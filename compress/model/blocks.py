@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from compress.model.activations import Activations
     from compress.model.flow import BlockFlow
     from compress.model.stream import WeightStream
     from compress.model.walk import BlockWalk
@@ -48,8 +47,7 @@ class BlockQuantizer:
             chosen = {
                 name: value for name, value in parameters.items() if self._is_wanted(name, value, block)
             }
-            with self.flow.entering(index) as entering:
-                inputs = self._observe(index, chosen, entering)
+            inputs = self._observe(index, chosen)
             rounded, found = self._round(inputs, chosen)
             self.flow.finish(index, lambda part: self._store(index, rounded, found, part))
 
@@ -60,11 +58,13 @@ class BlockQuantizer:
             return False
         return value.ndim == 3 or len(value) not in _expert_counts(block)
 
-    def _observe(self, index: int, chosen: Tensors, entering: Activations) -> list[SharedInput]:
+    def _observe(self, index: int, chosen: Tensors) -> list[SharedInput]:
         statistics = InputStatistics(chosen)
-        for number in range(len(self.flow.windows)):
-            hidden = entering.read(number)
-            statistics.watch(partial(self.walk.run, index, hidden))
+        with self.flow.entering(index) as entering, self.flow.exact(index) as exact:
+            for number in range(len(self.flow.windows)):
+                if exact is not None:
+                    statistics.record(partial(exact, number))
+                statistics.watch(partial(self.walk.run, index, entering.read(number)))
         return statistics.inputs
 
     def _round(self, inputs: list[SharedInput], chosen: Tensors) -> tuple[dict[Weight, Rounded], Facts]:
@@ -74,7 +74,7 @@ class BlockQuantizer:
         for shared in [*inputs, *_unreached(inputs, chosen)]:
             matrices = [_read(chosen, weight) for weight in shared.weights]
             for weight, matrix, rounded in zip(
-                shared.weights, matrices, round_matrices(matrices, shared.hessian, self.scheme), strict=True
+                shared.weights, matrices, round_matrices(matrices, shared, self.scheme), strict=True
             ):
                 done[weight] = rounded
                 found[_label(weight)] = facts(rounded, matrix)
@@ -148,7 +148,7 @@ def _unreached(inputs: list[SharedInput], chosen: Tensors) -> list[SharedInput]:
         for index in range(len(chosen[name]))
         if (weight := Weight(name, index, transposed)) not in seen
     ]
-    return [SharedInput(Hessian(_read(chosen, weight).shape[1]), [weight]) for weight in missing]
+    return [SharedInput(Hessian(_read(chosen, weight).shape[1]), weights=[weight]) for weight in missing]
 
 
 def _expert_counts(block: torch.nn.Module) -> set[int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compress.model.blocks import source_name
-from compress.model.quantized import write_block
+from compress.model.quantized import OUTER, write_block
 from compress.model.rounding import facts, round_matrices
 from compress.model.statistics import InputStatistics
 from compress.model.walk import leave
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from compress.model.flow import BlockFlow
     from compress.model.quantized import QuantizedMatrix
     from compress.model.rounding import Scheme
-    from compress.numerics.hessian import Hessian
-
-OUTER = "outer.safetensors"
+    from compress.model.statistics import SharedInput
 
 
 @dataclass(frozen=True)
@@ -44,14 +42,14 @@ def quantize_outer(flow: BlockFlow, *, embedding: Scheme | None, head: Scheme | 
         return
     with flow.walk.outer():
         tables = _tables(flow.walk.module)
-        hessian = _head_inputs(flow) if tables.head else None
+        inputs = _head_inputs(flow) if tables.head else None
         schemes = {tables.embedding: embedding} | (
             {tables.head: head} if tables.head and not tables.tied else {}
         )
         matrices, found = {}, {}
         for name, scheme in schemes.items():
             if scheme is not None:
-                reads = hessian if tables.tied or name == tables.head else None
+                reads = inputs if tables.tied or name == tables.head else None
                 matrices[source_name(flow.walk.stream, name)], found[name] = _rounded(
                     flow, name, reads, scheme
                 )
@@ -60,10 +58,10 @@ def quantize_outer(flow: BlockFlow, *, embedding: Scheme | None, head: Scheme | 
 
 
 def _rounded(
-    flow: BlockFlow, name: str, hessian: Hessian | None, scheme: Scheme
+    flow: BlockFlow, name: str, inputs: SharedInput | None, scheme: Scheme
 ) -> tuple[QuantizedMatrix, dict[str, object]]:
     matrix = np.ascontiguousarray(flow.walk.parameter(name).numpy())
-    (rounded,) = round_matrices([matrix], hessian, scheme)
+    (rounded,) = round_matrices([matrix], inputs, scheme)
     return rounded.stored(symmetric=scheme.symmetric, transposed=False), facts(rounded, matrix)
 
 
@@ -79,14 +77,14 @@ def _tables(module: Any) -> _Tables:
     return _Tables(embedding, names[id(head.weight)][-1 if tied else 0], tied=tied)
 
 
-def _head_inputs(flow: BlockFlow) -> Hessian:
+def _head_inputs(flow: BlockFlow) -> SharedInput:
     head: torch.Tensor = flow.walk.module.get_output_embeddings().weight
     statistics = InputStatistics({"head": head.data}, after=leave)
     with flow.entering(flow.walk.count) as leaving:
         for number in range(len(flow.windows)):
             window, hidden = flow.windows[number : number + 1], leaving.read(number)
             statistics.watch(partial(flow.walk.follow, window, hidden))
-    return statistics.inputs[0].hessian
+    return statistics.inputs[0]
 
 
 def _store(flow: BlockFlow, matrices: dict[str, QuantizedMatrix], tables: _Tables) -> None:

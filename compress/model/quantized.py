@@ -2,6 +2,7 @@
 
     quantized.json            the matrices: bits, group size, symmetry, shape, and the file of every tensor
     NAME.safetensors          one file for each finished block of the model
+    outer.safetensors         what is around the blocks: the embedding, the last norm, the head
     config.json, tokenizer    as in the checkpoint that it came from
 
 A matrix `model.layers.0.mlp.up_proj.weight` of shape (N, K) is stored as three tensors: `.codes` uint8, two
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INDEX = "quantized.json"
+OUTER = "outer.safetensors"
 FORMAT = 1
 
 
@@ -106,6 +108,11 @@ class QuantizedCheckpoint:
         self.folder = folder
         self.layouts = {name: _layout(value) for name, value in index["matrices"].items()}
         self._files: dict[str, str] = index["files"]
+
+    @property
+    def tables(self) -> list[str]:
+        """The matrices around the blocks: of the embedding and of the head."""
+        return [name for name in self.layouts if self._files[f"{name}.codes"] == OUTER]
 
     @property
     def others(self) -> list[str]:

@@ -11,13 +11,15 @@ import torch
 from compress.model.quantized import Layout, QuantizedMatrix
 from compress.numerics.gptq import gptq
 from compress.numerics.groups import fit_groups
-from compress.numerics.hessian import inverse_factor
+from compress.numerics.hessian import inverse_factor, toward_exact
+from compress.numerics.refine import refine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from compress.model.statistics import SharedInput
     from compress.numerics.groups import GroupGrid
-    from compress.numerics.hessian import Hessian
+    from compress.numerics.hessian import Cross, Factor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,7 @@ class Scheme:
     symmetric: bool
     damping: float = 0.01
     activation_order: bool = True
+    sweeps: int = 0
     minimum_rows: int = 1
 
 
@@ -60,12 +63,14 @@ class Rounded:
         return QuantizedMatrix(layout=layout, codes=codes, scales=scales, zeros=zeros)
 
 
-def round_matrices(matrices: Sequence[np.ndarray], hessian: Hessian | None, scheme: Scheme) -> list[Rounded]:
-    """Round float32 matrices (N_i, K) that read one input, whose Hessian it is; None: no product reads
-    them (a table of embeddings), so that each number counts alike.
+def round_matrices(
+    matrices: Sequence[np.ndarray], inputs: SharedInput | None, scheme: Scheme
+) -> list[Rounded]:
+    """Round float32 matrices (N_i, K) that read the same inputs; None: no product reads them (a table of
+    embeddings), so that each number counts alike.
     """
     matrix = np.concatenate(list(matrices))  # rows of all: they do not depend on each other
-    rounded = _round(matrix, hessian, scheme)
+    rounded = _round(matrix, inputs, scheme)
     parts, start = [], 0
     for one in matrices:
         rows = slice(start, start + len(one))
@@ -74,28 +79,49 @@ def round_matrices(matrices: Sequence[np.ndarray], hessian: Hessian | None, sche
     return parts
 
 
-def _round(matrix: np.ndarray, hessian: Hessian | None, scheme: Scheme) -> Rounded:
+def _round(matrix: np.ndarray, inputs: SharedInput | None, scheme: Scheme) -> Rounded:
+    if inputs is None:
+        return _searched(matrix, None, scheme)
+    rows = inputs.hessian.rows
+    if rows < max(scheme.minimum_rows, 1):
+        why = f"{rows} calibration tokens reached it, wanted {scheme.minimum_rows}"
+        return _searched(matrix, inputs.hessian.matrix if rows else None, scheme, why=why)
+    hessian = inputs.hessian.matrix
+    factor = inverse_factor(hessian, damping=scheme.damping, activation_order=scheme.activation_order)
+    if factor is None:
+        return _searched(matrix, None, scheme, why="its Hessian is not finite, or zero")
+    return _with_feedback(matrix, hessian, inputs.cross, factor, scheme)
+
+
+def _with_feedback(
+    matrix: np.ndarray, hessian: np.ndarray, cross: Cross | None, factor: Factor, scheme: Scheme
+) -> Rounded:
+    if cross is not None:
+        matrix = toward_exact(matrix, hessian, cross.matrix, damping=factor.damping)
+    grid = _grid(matrix, hessian, scheme)
+    codes = gptq(matrix, factor, grid)
+    if scheme.sweeps:
+        damped = hessian + np.diag(
+            np.full(len(hessian), factor.damping * np.diag(hessian).mean(), np.float32)
+        )
+        grid, codes = refine(matrix, damped, grid, codes, sweeps=scheme.sweeps)
+    return Rounded(grid=grid, codes=codes, damping=factor.damping)
+
+
+def _searched(matrix: np.ndarray, hessian: np.ndarray | None, scheme: Scheme, *, why: str = "") -> Rounded:
+    grid = _grid(matrix, hessian, scheme)
+    return Rounded(grid=grid, codes=grid.encode(matrix), why=why)
+
+
+def _grid(matrix: np.ndarray, hessian: np.ndarray | None, scheme: Scheme) -> GroupGrid:
     columns = matrix.shape[1]
-    group_size = columns if scheme.group_size < 0 else min(scheme.group_size, columns)
-    gathered = hessian.matrix if hessian is not None and hessian.rows else None
-    importance = _importance(gathered, scheme.damping)
-    grid = fit_groups(
+    return fit_groups(
         matrix,
         bits=scheme.bits,
-        group_size=group_size,
+        group_size=columns if scheme.group_size < 0 else min(scheme.group_size, columns),
         symmetric=scheme.symmetric,
-        importance=importance,
+        importance=_importance(hessian, scheme.damping),
     )
-    if hessian is None:
-        return Rounded(grid=grid, codes=grid.encode(matrix))
-    if gathered is None or hessian.rows < scheme.minimum_rows:
-        why = f"{hessian.rows} calibration tokens reached it, wanted {scheme.minimum_rows}"
-        return Rounded(grid=grid, codes=grid.encode(matrix), why=why)
-    factor = inverse_factor(gathered, damping=scheme.damping, activation_order=scheme.activation_order)
-    if factor is None:
-        why = "its Hessian is not finite, or zero"
-        return Rounded(grid=grid, codes=grid.encode(matrix), why=why)
-    return Rounded(grid=grid, codes=gptq(matrix, factor, grid), damping=factor.damping)
 
 
 def _importance(hessian: np.ndarray | None, damping: float) -> np.ndarray | None:

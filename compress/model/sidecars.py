@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from compress.core.paths import folder_files, link_or_copy
 from compress.model.inputs import load_tokenizer
-from compress.model.safety import INDEX, SINGLE, weight_files
+from compress.model.safety import INDEX, SINGLE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
 _SUFFIXES = {".json", ".txt", ".model", ".jinja", ".md"}
 _MODULES = {".json", ".safetensors"}
@@ -24,16 +24,18 @@ TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json
 """A tokenizer's files, beside models of sentencepiece (`*.model`)."""
 
 
-def sidecars(source: Path) -> list[Path]:
-    """Every file of a checkpoint but its weights and other exports of it, relative to its folder."""
-    weights = {path.relative_to(source) for path in weight_files(source)} | {Path(INDEX), Path(SINGLE)}
+def sidecars(source: Path, *, skip: Iterable[str] = ()) -> list[Path]:
+    """Every file of a checkpoint but its weights, other exports of it and what to `skip`, relative to
+    its folder.
+    """
+    left = {Path(name) for name in (INDEX, SINGLE, *skip)}
     modules = _module_folders(source)
     found = []
     for name in folder_files(source):
         top = name.parts[0]
         wanted = name.suffix in _SUFFIXES and len(name.parts) == 1
         wanted = wanted or (top in modules and name.suffix in _MODULES)
-        if wanted and name not in weights:
+        if wanted and name not in left:
             found.append(name)
     return found
 
@@ -43,13 +45,13 @@ def is_tokenizer(name: Path) -> bool:
     return name.name in TOKENIZER or name.suffix == ".model"
 
 
-def copy_sidecars(source: Path, target: Path, *, text: bool) -> None:
-    """Give `target` every file of a checkpoint but its weights and other exports of it.
+def copy_sidecars(source: Path, target: Path, *, text: bool, skip: Iterable[str] = ()) -> None:
+    """Give `target` every file of a checkpoint but its weights, other exports of it and what to `skip`.
 
     Where `text` is true and the tokenizer has no `tokenizer.json` (which the tokenizers library and
     transformers.js read), one is made from the files that are there.
     """
-    for name in sidecars(source):
+    for name in sidecars(source, skip=skip):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
     if text and not (target / "tokenizer.json").exists():

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from compress.model.observe import ProductObserver, Weight
-from compress.numerics.hessian import Hessian
+from compress.numerics.hessian import Cross, Hessian
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +21,7 @@ class SharedInput:
     """Matrices that read one input, the first of which is the one it was counted for."""
 
     hessian: Hessian
+    cross: Cross | None = None
     weights: list[Weight] = field(default_factory=list)
 
 
@@ -36,17 +39,26 @@ class InputStatistics:
         self._shared: dict[Weight, SharedInput] = {}
         self._window: dict[tuple[int, torch.Size], SharedInput] = {}
         self._born: set[int] = set()
+        self._exact: dict[Weight, torch.Tensor] = {}
 
     @property
     def inputs(self) -> list[SharedInput]:
         """What was gathered, in the order in which it was met."""
         return list({id(one): one for one in self._shared.values()}.values())
 
+    def record(self, forward: Callable[[], object]) -> None:
+        """Run `forward` of the exact model on the window that is watched next: what its products read is
+        what those of the quantized model should have read.
+        """
+        with ProductObserver(self._parameters, self._recorded):
+            forward()
+
     def watch(self, forward: Callable[[], object]) -> None:
         """Run `forward` on one window and add what its products read."""
         observer = ProductObserver(self._parameters, self._seen)
         with observer:
             forward()
+        self._exact.clear()
         self._window.clear()
         self._born.clear()
         observer.forget()
@@ -60,9 +72,21 @@ class InputStatistics:
         shared = self._shared[weight]
         self._window.setdefault(key, shared)
         if shared.weights[0] == weight:
-            shared.hessian.add(x.detach().float().reshape(-1, x.shape[-1]).numpy())
+            rows = _rows(x)
+            shared.hessian.add(rows)
+            self._compare(shared, rows)
         if self._after:
             self._after()
+
+    def _recorded(self, weight: Weight, x: torch.Tensor) -> None:
+        if weight.index is None:  # experts may be given other tokens
+            self._exact[weight] = x
+
+    def _compare(self, shared: SharedInput, rows: np.ndarray) -> None:
+        exact = self._exact.get(shared.weights[0])
+        if exact is not None:
+            shared.cross = shared.cross or Cross(rows.shape[1])
+            shared.cross.add(_rows(exact), rows)
 
     def _join(self, weight: Weight, key: tuple[int, torch.Size], size: int) -> None:
         """Share with whoever read the same tensor and is as new; else begin a Hessian."""
@@ -72,3 +96,8 @@ class InputStatistics:
             self._born.add(id(shared))
         shared.weights.append(weight)
         self._shared[weight] = shared
+
+
+def _rows(x: torch.Tensor) -> np.ndarray:
+    """(..., K) as float32 rows (n, K)."""
+    return np.asarray(x.detach().float().reshape(-1, x.shape[-1]).numpy())

@@ -53,6 +53,10 @@ class Config(Frozen):
     damping: float = Field(default=0.01, gt=0)
     """Share of the mean of the Hessian's diagonal that is added to it."""
     activation_order: bool = True
+    toward_exact: bool = True
+    """Make up for the errors of earlier layers too (GPTAQ)."""
+    sweeps: int = Field(default=2, ge=0)
+    """Sweeps of coordinate descent over codes and scales after GPTQ (QuantEase)."""
     exclude: tuple[str, ...] = ()
     """Patterns (`*`, `?`) of weights that stay as they are."""
     minimum_elements: int = 4096
@@ -75,6 +79,7 @@ class Config(Frozen):
             symmetric=self.symmetric,
             damping=self.damping,
             activation_order=self.activation_order,
+            sweeps=self.sweeps,
             minimum_rows=self.minimum_rows,
         )
 
@@ -97,7 +102,7 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     work = context.work or context.folder / ".work"
     walk = BlockWalk(artifact.folder, artifact.task)
     windows = context.calibration.tokens(count=config.samples, length=config.length)
-    flow = BlockFlow(walk, windows, work)
+    flow = BlockFlow(walk, windows, work, with_exact=config.toward_exact)
     quantizer = BlockQuantizer(
         walk=walk,
         flow=flow,

@@ -1,0 +1,214 @@
+"""A quantized checkpoint in the layout of AutoGPTQ, which GPTQModel, transformers and vLLM load.
+
+For a linear layer of K inputs and N outputs in G groups: `qweight` int32 (K * bits / 32, N) and `qzeros`
+int32 (G, N * bits / 32) are codes as `numerics.words` packs them, the zeros less one (version 1 of the
+layout); `scales` fp16 (G, N); `g_idx` int32 (K,) the group of each input. Everything else is fp16,
+the embedding and the head with their rounded values.
+
+Groups are static, so `g_idx` is in order and `desc_act` false. Readers that want K to be a multiple of the
+group (vLLM's Marlin kernels) refuse a last group that is short; GPTQModel's read it by `g_idx`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from compress.core.artifact import ArtifactKind
+from compress.core.config import Frozen
+from compress.core.errors import CompressError
+from compress.model.dequantize import original_orientation
+from compress.model.quantized import QuantizedCheckpoint
+from compress.model.safety import INDEX, SINGLE, read_json
+from compress.model.sidecars import copy_sidecars
+from compress.numerics.words import pack_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from compress.core.artifact import Advance, Artifact, Context
+    from compress.model.quantized import Layout, QuantizedMatrix
+
+ACCEPTS = ArtifactKind.QUANTIZED
+PRODUCES = ArtifactKind.QUANTIZED
+
+FOLDER = "checkpoint"
+"""Where the layout is written, beside what it was made from."""
+
+_OURS = ("quantized.json", "gptq.json", "step.json")
+"""What stands beside the weights and means nothing to readers of this layout."""
+
+Tensors = dict[str, torch.Tensor]
+
+
+class Config(Frozen):
+    """How large a file may grow."""
+
+    shard_bytes: int = 2_000_000_000
+
+
+def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
+    """Write `checkpoint/`.
+
+    Raises:
+        CompressError: the matrices of the blocks differ in bits, groups or symmetry, or hold what the
+            layout cannot.
+    """
+    source = QuantizedCheckpoint(artifact.folder)
+    packed = {name: one for name, one in source.layouts.items() if name not in source.tables}
+    setting = _common(packed)
+    folder = context.folder / FOLDER
+    folder.mkdir()
+    parts = (_tensors(source, name, packed=name in packed) for name in [*source.layouts, *source.others])
+    with context.progress.track("Packing", len(source.layouts) + len(source.others)) as advance:
+        _write(_counted(parts, advance), folder, config.shard_bytes)
+    copy_sidecars(artifact.folder, folder, text=True, skip=_OURS)
+    _configure(folder, setting)
+    return artifact.at(context.folder)
+
+
+def _common(layouts: Mapping[str, Layout]) -> dict[str, Any]:
+    """The bits, group size (-1: a row) and symmetry that all matrices have: the layout holds but one."""
+    if not layouts:
+        raise CompressError("nothing-to-export", "no matrix is quantized", hint="quantize.gptq goes before")
+    sizes = {one.group_size for one in layouts.values() if one.groups > 1}
+    kinds = {(one.bits, one.symmetric) for one in layouts.values()}
+    size = min(sizes, default=-1)
+    narrow = size < 0 or all(one.shape[1] <= size for one in layouts.values() if one.groups == 1)
+    if len(sizes) > 1 or len(kinds) > 1 or not narrow:
+        message = f"matrices have groups of {sorted(sizes)} and (bits, symmetry) {sorted(kinds)}"
+        raise _unholdable(message, hint="this layout needs one setting for all: no mixed precision")
+    ((bits, symmetric),) = kinds
+    return {"bits": bits, "group_size": size, "sym": symmetric}
+
+
+def _tensors(source: QuantizedCheckpoint, name: str, *, packed: bool) -> Tensors:
+    if packed:
+        return pack_matrix(name, source.matrix(name))
+    if name not in source.layouts:
+        return {name: _half(name, source.tensor(name))}
+    return {name: _half(name, original_orientation(source.matrix(name)))}
+
+
+def pack_matrix(name: str, matrix: QuantizedMatrix) -> Tensors:
+    """The four tensors of the matrix of a weight `name` (`...q_proj.weight`).
+
+    Raises:
+        CompressError: the layout cannot hold its sizes, zeros, scales, or name.
+    """
+    layout = matrix.layout
+    rows, columns = layout.shape
+    if not name.endswith(".weight"):
+        raise _unholdable(f"'{name}' is a slice of a tensor, no layer", hint="experts of this kind: use ONNX")
+    if rows * layout.bits % 32 or columns * layout.bits % 32:
+        message = f"'{name}' is {rows} x {columns}: {layout.bits}-bit codes do not fill 32-bit words"
+        raise _unholdable(message, hint="exclude it")
+    codes, zeros = _shifted(name, matrix)
+    stem = name.removesuffix("weight")
+    return {
+        f"{stem}qweight": torch.from_numpy(pack_words(codes.T, bits=layout.bits)),
+        f"{stem}qzeros": torch.from_numpy(pack_words(zeros - 1, bits=layout.bits).T.copy()),
+        f"{stem}scales": _half(name, matrix.scales.T),
+        f"{stem}g_idx": torch.arange(columns, dtype=torch.int32) // layout.group_size,
+    }
+
+
+def _shifted(name: str, matrix: QuantizedMatrix) -> tuple[np.ndarray, np.ndarray]:
+    """Codes and zeros of the same values without a zero of 0: less one, that would be -1, which kernels
+    read as 2^bits. Both move up by one, unless the highest code is in use.
+
+    Raises:
+        CompressError: it is.
+    """
+    codes, zeros = matrix.codes.numpy(), matrix.zeros.numpy()
+    group = np.arange(codes.shape[1]) // matrix.layout.group_size
+    lowest = zeros == 0
+    moved = codes + lowest[:, group].astype(np.uint8)
+    if (moved.astype(int) >> matrix.layout.bits).any() or (moved < codes).any():
+        message = f"'{name}' has groups whose zero is the lowest code, and use the highest"
+        raise _unholdable(message, hint="quantize.gptq: {symmetric: true}")
+    return moved, zeros + lowest.astype(np.uint8)
+
+
+def _half(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """fp16, as kernels of this layout compute; what is no number (or an integer) stays.
+
+    Raises:
+        CompressError: a finite number is out of fp16's range.
+    """
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.half()
+    if not torch.isfinite(half).all():
+        raise _unholdable(f"'{name}' holds numbers out of fp16's range", hint="this model needs bfloat16")
+    return half.contiguous()
+
+
+def _unholdable(message: str, *, hint: str) -> CompressError:
+    return CompressError("gptq-layout", message, hint=hint)
+
+
+def _counted(parts: Iterable[Tensors], advance: Advance) -> Iterator[Tensors]:
+    for part in parts:
+        yield part
+        advance()
+
+
+def _write(parts: Iterable[Tensors], folder: Path, limit: int) -> None:
+    """One file, or several of `limit` bytes and their index."""
+    files: list[list[str]] = []
+    held: Tensors = {}
+    for part in parts:
+        if held and _bytes(held) + _bytes(part) > limit:
+            files.append(_save(held, folder, len(files)))
+            held = {}
+        held |= part
+    files.append(_save(held, folder, len(files)))
+    _name(files, folder)
+
+
+def _bytes(tensors: Tensors) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+def _save(tensors: Tensors, folder: Path, number: int) -> list[str]:
+    save_file(tensors, folder / f"{number}.part", metadata={"format": "pt"})
+    return list(tensors)
+
+
+def _name(files: list[list[str]], folder: Path) -> None:
+    if len(files) == 1:
+        (folder / "0.part").rename(folder / SINGLE)
+        return
+    places: dict[str, str] = {}
+    for number, names in enumerate(files):
+        name = f"model-{number + 1:05}-of-{len(files):05}.safetensors"
+        (folder / f"{number}.part").rename(folder / name)
+        places |= dict.fromkeys(names, name)
+    total = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    index = {"metadata": {"total_size": total}, "weight_map": places}
+    (folder / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True), encoding="utf8")
+
+
+def _configure(folder: Path, setting: dict[str, Any]) -> None:
+    """`quantization_config` where transformers and vLLM look, `quantize_config.json` where AutoGPTQ does."""
+    written = {
+        **setting,
+        "quant_method": "gptq",
+        "checkpoint_format": "gptq",
+        "desc_act": False,
+        "static_groups": True,
+        "true_sequential": False,
+        "damp_percent": 0.01,
+        "lm_head": False,
+    }
+    config = read_json(folder / "config.json", code="config-missing")
+    config = {**config, "dtype": "float16", "torch_dtype": "float16", "quantization_config": written}
+    (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf8")
+    other = {**written, "model_name_or_path": None, "model_file_base_name": "model"}
+    (folder / "quantize_config.json").write_text(json.dumps(other, indent=2), encoding="utf8")

@@ -1,0 +1,136 @@
+"""AutoGPTQ's layout, read back by its own formula and by transformers' configuration."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
+from compress.core.errors import CompressError
+from compress.model.dequantize import load_dequantized
+from compress.model.load import load_state
+from compress.model.quantized import Layout, QuantizedCheckpoint, QuantizedMatrix
+from compress.passes.export import gptq as export
+from tests.model.test_gptq import WINDOWS, quantized
+from tests.unit.graphs import PROFILE
+
+pytestmark = pytest.mark.model
+
+
+def exported(source, folder, **config):
+    folder.mkdir()
+    context = Context(folder=folder, calibration=Fixed(), profile=PROFILE, progress=Silent())
+    artifact = Artifact(kind=ArtifactKind.QUANTIZED, folder=source, task="text-generation")
+    export.apply(artifact, export.Config(**config), context)
+    return folder / "checkpoint"
+
+
+def read(folder):
+    tensors = {}
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    return tensors
+
+
+def bits_of(words, bits, axis):
+    """Codes along an axis, taken out of the stream of bits one at a time, in Python's integers."""
+    words = np.moveaxis(words.numpy(), axis, 0).astype(np.uint32)
+    lines = []
+    for column in words.T:
+        stream = sum(int(word) << (32 * place) for place, word in enumerate(column))
+        count = 32 * len(column) // bits
+        lines.append([(stream >> (bits * i)) & ((1 << bits) - 1) for i in range(count)])
+    return np.moveaxis(np.array(lines).T, 0, axis)
+
+
+def as_autogptq_reads(tensors, bits):
+    """weight[k, n] = scales[g_idx[k], n] * (qweight[k, n] - (qzeros[g_idx[k], n] + 1)), as (N, K)."""
+    state = {name: tensor for name, tensor in tensors.items() if "weight" in name and "qweight" not in name}
+    state |= {name: tensor for name, tensor in tensors.items() if name.endswith("bias")}
+    for name in [name for name in tensors if name.endswith("qweight")]:
+        stem = name.removesuffix("qweight")
+        codes, zeros = bits_of(tensors[name], bits, 0), bits_of(tensors[f"{stem}qzeros"], bits, 1) + 1
+        group = tensors[f"{stem}g_idx"].numpy()
+        values = tensors[f"{stem}scales"].float().numpy()[group] * (codes - zeros[group])
+        state[f"{stem}weight"] = torch.from_numpy(values.T.astype(np.float32))
+    return state
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("llama", {"bits": 4, "symmetric": True}),
+        ("llama", {"bits": 8}),
+        ("llama", {"bits": 2, "group_size": -1, "symmetric": True}),
+        ("gpt2", {"bits": 3, "group_size": 24, "symmetric": True}),  # 32 columns: the last group is short
+        ("qwen3-moe", {"bits": 4, "symmetric": True}),
+    ],
+)
+def test_it_holds_what_was_quantized(name, config, tiny_models, tmp_path):
+    source = quantized(tiny_models(name), tmp_path / "quantized", **config)
+    folder = exported(source, tmp_path / "out", shard_bytes=20_000)
+    assert (folder / "model.safetensors.index.json").exists()
+    state = as_autogptq_reads(read(folder), config["bits"])
+    if name == "gpt2":  # its own layout is (K, N)
+        state |= {
+            key: value.T.contiguous() for key, value in state.items() if ".c_" in key and "weight" in key
+        }
+    ids = torch.from_numpy(WINDOWS[:1])
+    with torch.inference_mode():
+        found = load_state(tmp_path / "quantized", "text-generation", state)(ids).logits
+        expected = load_dequantized(source, "text-generation")(ids).logits
+    assert float((found - expected).abs().max()) < 0.02 * float(expected.abs().max())  # embeddings in fp16
+
+
+def test_transformers_reads_the_configuration(tiny_models, tmp_path):
+    from transformers import AutoConfig, GPTQConfig
+
+    source = quantized(tiny_models("llama"), tmp_path / "quantized", symmetric=True)
+    folder = exported(source, tmp_path / "out")
+    written = AutoConfig.from_pretrained(folder).quantization_config
+    found = GPTQConfig.from_dict(written)
+    assert (found.bits, found.group_size, found.sym, found.desc_act) == (4, 16, True, False)
+    assert json.loads((folder / "quantize_config.json").read_text())["bits"] == 4
+    assert (folder / "model.safetensors").exists()
+
+
+def test_golden_tensors():
+    layout = Layout(bits=4, group_size=8, symmetric=False, shape=(8, 8))
+    codes = torch.arange(8, dtype=torch.uint8).repeat(8, 1)  # each row: 0 .. 7
+    zeros = torch.tensor([[1], [2], [3], [4], [5], [6], [7], [8]], dtype=torch.uint8)
+    scales = torch.full((8, 1), 0.5)
+    made = export.pack_matrix(
+        "a.weight", QuantizedMatrix(layout=layout, codes=codes, scales=scales, zeros=zeros)
+    )
+    assert made["a.qweight"].tolist() == [[0x76543210] * 8]
+    assert made["a.qzeros"].tolist() == [[0x76543210]]
+    assert made["a.scales"].tolist() == [[0.5] * 8]
+    assert made["a.scales"].dtype == torch.float16
+    assert made["a.g_idx"].tolist() == [0] * 8
+
+
+def test_a_zero_of_zero_moves_up_or_is_refused():
+    layout = Layout(bits=4, group_size=8, symmetric=False, shape=(8, 8))
+    codes = torch.arange(8, dtype=torch.uint8).repeat(8, 1)
+    parts = {"layout": layout, "scales": torch.ones(8, 1), "zeros": torch.zeros(8, 1, dtype=torch.uint8)}
+    made = export.pack_matrix("a.weight", QuantizedMatrix(codes=codes, **parts))
+    assert made["a.qweight"].view(torch.uint8).reshape(-1, 4)[0].tolist() == [0x21, 0x43, 0x65, 0x87]
+    assert made["a.qzeros"].tolist() == [[0]]
+    with pytest.raises(CompressError) as caught:
+        export.pack_matrix("a.weight", QuantizedMatrix(codes=codes + 8, **parts))
+    assert caught.value.code == "gptq-layout"
+
+
+@pytest.mark.parametrize("config", [{"bits": 3}, {"exclude": ("*",)}])
+def test_what_the_layout_cannot_hold_is_refused(config, tiny_models, tmp_path):
+    source = quantized(tiny_models("llama"), tmp_path / "quantized", **config)
+    with pytest.raises(CompressError):
+        exported(source, tmp_path / "out")
+
+
+def test_tables_are_those_around_the_blocks(tiny_models, tmp_path):
+    source = quantized(tiny_models("llama"), tmp_path / "quantized")
+    assert QuantizedCheckpoint(source).tables == ["lm_head.weight", "model.embed_tokens.weight"]
