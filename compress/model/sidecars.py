@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from compress.core.paths import folder_files, link_or_copy
 from compress.model.inputs import load_tokenizer
+from compress.model.quantized import INDEX as QUANTIZED
 from compress.model.safety import INDEX, SINGLE, weight_files
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json
 
 def sidecars(source: Path) -> list[Path]:
     """Every file of a checkpoint but its weights and other exports of it, relative to its folder."""
-    weights = {path.relative_to(source) for path in weight_files(source)} | {Path(INDEX), Path(SINGLE)}
+    weights = _weights(source)
     modules = _module_folders(source)
     found = []
     for name in folder_files(source):
@@ -72,6 +73,13 @@ def inherit_checkpoint(source: Path, target: Path, *, skip: Collection[str] = ()
 
 def _has_tokenizer(folder: Path) -> bool:
     return (folder / "tokenizer.json").exists()
+
+
+def _weights(source: Path) -> set[Path]:
+    """The files that are no sidecars; a checkpoint of codes has an index of its own."""
+    if (source / QUANTIZED).exists():
+        return {Path(QUANTIZED)}
+    return {path.relative_to(source) for path in weight_files(source)} | {Path(INDEX), Path(SINGLE)}
 
 
 def _module_folders(source: Path) -> set[str]:
