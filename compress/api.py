@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from compress.core.outcome import JobOutcome
     from compress.core.settings import Job, Layered
     from compress.pipeline.run import Outcome
+    from compress.runtime.generate import LoadedDecoder
     from compress.runtime.load import LoadedModel
 
 
@@ -82,8 +83,8 @@ def _written(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {name: str(value) if name == "out" and value else value for name, value in flags.items()}
 
 
-def load(artifact: str | Path) -> LoadedModel:
-    """An artifact ready to use: `encode`, `classify` or `predict` by its task, without torch.
+def load(artifact: str | Path) -> LoadedModel | LoadedDecoder:
+    """An artifact ready to use: `encode`, `classify`, `predict` or `generate` by its task, without torch.
 
     Raises:
         CompressError: the folder is not an artifact, or its runtime is not installed.

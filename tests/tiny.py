@@ -34,6 +34,41 @@ _WHISPER = dict(
     pad_token_id=0, bos_token_id=2, eos_token_id=3, decoder_start_token_id=2,
 )  # fmt: skip
 
+_WIDE = {**_DECODER, "hidden_size": 64, "intermediate_size": 96, "head_dim": 16, "hidden_act": "silu"}
+"""Wide enough for the kernels of grouped attention, whose heads are multiples of 16."""
+
+CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
+    # By ONNX Runtime GenAI's builder: grouped queries, tied and untied, q/k norms, offset norms, biases.
+    "llama-wide": ("LlamaForCausalLM", _WIDE, "text-generation"),
+    "llama-tied": ("LlamaForCausalLM", {**_WIDE, "tie_word_embeddings": True}, "text-generation"),
+    "qwen2": ("Qwen2ForCausalLM", {**_WIDE, "tie_word_embeddings": True}, "text-generation"),
+    "qwen3-wide": ("Qwen3ForCausalLM", _WIDE, "text-generation"),
+    "mistral": ("MistralForCausalLM", _WIDE, "text-generation"),
+    "gemma": ("GemmaForCausalLM", _WIDE, "text-generation"),
+    "gemma2-wide": ("Gemma2ForCausalLM", {**_WIDE, "sliding_window": 16}, "text-generation"),
+    "gemma3": ("Gemma3ForCausalLM", {**_WIDE, "sliding_window": 16}, "text-generation"),
+    "phi3-wide": ("Phi3ForCausalLM", {**_WIDE, "original_max_position_embeddings": 80}, "text-generation"),
+    "phi": ("PhiForCausalLM", {**_WIDE, "partial_rotary_factor": 1.0}, "text-generation"),
+    "granite": ("GraniteForCausalLM", _WIDE, "text-generation"),
+    "smollm3": ("SmolLM3ForCausalLM", _WIDE, "text-generation"),
+    "olmo": ("OlmoForCausalLM", _WIDE, "text-generation"),
+    "nemotron": ("NemotronForCausalLM", {**_WIDE, "partial_rotary_factor": 1.0}, "text-generation"),
+    "ernie": ("Ernie4_5ForCausalLM", _WIDE, "text-generation"),
+    "hunyuan": ("HunYuanDenseV1ForCausalLM", _WIDE, "text-generation"),
+    # By torch's exporter.
+    "bloom": (
+        "BloomForCausalLM",
+        dict(vocab_size=160, hidden_size=32, n_layer=2, n_head=4),
+        "text-generation",
+    ),
+    "falcon": (
+        "FalconForCausalLM",
+        dict(vocab_size=160, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=False),
+        "text-generation",
+    ),
+}
+"""Decoders that are exported with a cache, beside some of the others."""
+
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any], str]] = {
     # name: (class, configuration, task)
     "bert": ("BertModel", _TEXT, "feature-extraction"),
@@ -173,7 +208,7 @@ def build(name: str, folder: Path, *, seed: int = 0) -> str:
     import torch
     import transformers
 
-    kind, values, task = (ARCHITECTURES | DECODERS)[name]
+    kind, values, task = (ARCHITECTURES | DECODERS | CACHED)[name]
     torch.manual_seed(seed)
     architecture = getattr(transformers, kind)
     model = architecture(architecture.config_class(**values))

@@ -18,6 +18,13 @@ def bench(
     target: o.Target = None,
     task: o.Task = None,
     seconds: o.Seconds = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", help="Show what decoders write after this, before the timing.")
+    ] = None,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Put the prompt into the model's chat template.")
+    ] = False,
+    tokens: Annotated[int, typer.Option("--tokens", help="Tokens to write after the prompt.")] = 64,
     seed: o.Seed = None,
     offline: o.Offline = False,
     json: o.Json = False,
@@ -28,6 +35,7 @@ def bench(
     """Time artifacts and models in turn, here, at the target's workloads."""
     console = Console(as_json=json, verbosity=verbose - quiet)
     del debug
+    from compress.cli.generation import show
     from compress.core.profile import load_profile
     from compress.core.settings import current
     from compress.pipeline.again import bench as run_bench
@@ -36,11 +44,16 @@ def bench(
     flags = {"target": target, "seconds": seconds, "seed": seed, "offline": offline}
     values = current(flags).values
     found = [find_subject(ref, task=task, offline=values.offline, note=console.note) for ref in subjects]
+    written = {}
+    if prompt:
+        for one in found:
+            if one.runtime != "torch":
+                written[one.name] = show(one, prompt, tokens=tokens, chat=chat, console=console)
     document = run_bench(
         found, load_profile(values.target), seconds=values.seconds, seed=values.seed, progress=console
     )
     if json:
-        console.json(document)
+        console.json({**document, "generations": written} if written else document)
     else:
         from compress.cli.tables import bench_tables
 

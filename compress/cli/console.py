@@ -41,6 +41,11 @@ class Console:
         """Write text to stdout, with a line end."""
         self._stdout.write(f"{text}\n")
 
+    def write(self, text: str) -> None:
+        """Write text to stdout as it is, at once."""
+        self._stdout.write(text)
+        self._stdout.flush()
+
     def json(self, document: dict[str, Any]) -> None:
         """Write one JSON document to stdout; `schema_version` is put first when it lacks one."""
         self.out(json.dumps({"schema_version": 1, **document}, indent=2))

@@ -119,7 +119,7 @@ class Pass(Protocol):
     """
 
     Config: type[Frozen]
-    ACCEPTS: ArtifactKind
+    ACCEPTS: ArtifactKind | frozenset[ArtifactKind]
     PRODUCES: ArtifactKind
 
     def apply(self, artifact: Artifact, config: Any, context: Context) -> Artifact:

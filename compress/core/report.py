@@ -39,7 +39,8 @@ class Latency(Frozen):
 
 class Figures(Frozen):
     """Size and speed of one contender. Latency is of the `latency` workload (batch 1), throughput of
-    the `throughput` workload in items a second; the last three are of decoders with a KV cache.
+    the `throughput` workload in items a second. Of decoders with a KV cache latency is that of one token,
+    there is no throughput of items, and the last three are theirs alone.
     """
 
     size_bytes: int
@@ -61,7 +62,7 @@ class Ratio(Frozen):
 
 
 class Speedup(Frozen):
-    """Of the throughput workload, against both baselines."""
+    """Of the throughput workload (of decoders with a KV cache: of decoding), against both baselines."""
 
     vs_torch: Ratio | None
     vs_onnxruntime_fp32: Ratio | None

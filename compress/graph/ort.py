@@ -10,7 +10,7 @@ from compress.core.errors import CompressError
 from compress.graph.session import TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -38,10 +38,13 @@ class OrtRunner:
         self.outputs = tuple(node.name for node in self._session.get_outputs())
         self._names = {spec.name for spec in self.inputs}
 
-    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The outputs by name."""
+    def run(
+        self, feeds: Mapping[str, np.ndarray], *, only: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """The outputs by name, or those that are asked for."""
         known = {name: array for name, array in feeds.items() if name in self._names}
-        return dict(zip(self.outputs, self._session.run(None, known), strict=True))
+        wanted = list(self.outputs if only is None else only)
+        return dict(zip(wanted, self._session.run(wanted, known), strict=True))
 
 
 def _open(graph: Path, *, threads: int, provider: str) -> ort.InferenceSession:

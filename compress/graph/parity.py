@@ -50,12 +50,23 @@ def compare(
     """
     found = runner.run(feeds)
     real = feeds.get("attention_mask")
-    lines = [_line(name, found.get(name), value, real) for name, value in expected.items()]
-    for line in lines:
-        if not line.agrees:
-            message = f"output '{line.output}' at {line.shape} differs by {line.largest:.2g} from the module"
-            raise InternalError("parity", message, hint="please report this model: the export is wrong")
-    return lines
+    return [_agreeing(_line(name, found.get(name), value, real)) for name, value in expected.items()]
+
+
+def compare_arrays(name: str, found: np.ndarray, expected: np.ndarray) -> Parity:
+    """Compare one output with what the module gave.
+
+    Raises:
+        InternalError: it has another shape, or differs by more than rounding.
+    """
+    return _agreeing(_line(name, found, expected, None))
+
+
+def _agreeing(line: Parity) -> Parity:
+    if not line.agrees:
+        message = f"output '{line.output}' at {line.shape} differs by {line.largest:.2g} from the module"
+        raise InternalError("parity", message, hint="please report this model: the export is wrong")
+    return line
 
 
 def _line(name: str, found: np.ndarray | None, expected: np.ndarray, real: np.ndarray | None) -> Parity:

@@ -33,7 +33,11 @@ class Runner(Protocol):
         """The outputs by name. Feeds that the graph has no input for are ignored."""
 
 
-RUNTIMES = ("onnxruntime", "openvino")
+GENAI = "onnxruntime-genai"
+"""What decoders with KV cache are made for. Their graphs run in ONNX Runtime itself just as well, a whole
+text at a time, which is how they are judged."""
+
+RUNTIMES = ("onnxruntime", GENAI, "openvino")
 
 
 def open_runner(
@@ -44,10 +48,12 @@ def open_runner(
     Raises:
         CompressError: the runtime is unknown or not installed, or cannot load the graph.
     """
-    if runtime == "onnxruntime":
+    if runtime in ("onnxruntime", GENAI):
+        from compress.graph.cached import CachedRunner, is_cached
         from compress.graph.ort import OrtRunner
 
-        return OrtRunner(graph, threads=threads, provider=provider)
+        runner = OrtRunner(graph, threads=threads, provider=provider)
+        return CachedRunner(runner) if is_cached(runner.inputs) else runner
     if runtime == "openvino":
         from compress.graph.vino import OpenVinoRunner
 

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 PATIENCE_S = 900.0
 """Seconds after which a worker that has not answered counts as hung."""
 
-Runtime = Literal["torch", "onnxruntime", "openvino"]
+Runtime = Literal["torch", "onnxruntime", "onnxruntime-genai", "openvino"]
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """A model to time. `model` is a checkpoint's folder for `torch` and a graph for other runtimes;
+    """A model to time. `model` is a graph, or a folder for `torch` and `onnxruntime-genai`;
     `threads` are those that compute, the caller's among them.
     """
 
@@ -55,6 +55,8 @@ class Contender:
         if self.runtime == "torch":
             module = "compress.measure.torch_worker"
             return [*start, module, str(self.model), "--task", self.task, *threads]
+        if self.runtime == "onnxruntime-genai":
+            return [*start, "compress.measure.genai_worker", str(self.model), *threads]
         where = ["--runtime", self.runtime, "--provider", self.provider]
         return [*start, "compress.measure.worker", str(self.model), *where, *threads]
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from compress.core.paths import folder_files, link_or_copy
 from compress.model.inputs import load_tokenizer
-from compress.model.safety import INDEX, SINGLE
+from compress.model.quantized import INDEX as QUANTIZED
+from compress.model.safety import INDEX, SINGLE, weight_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -28,7 +29,7 @@ def sidecars(source: Path, *, skip: Iterable[str] = ()) -> list[Path]:
     """Every file of a checkpoint but its weights, other exports of it and what to `skip`, relative to
     its folder.
     """
-    left = {Path(name) for name in (INDEX, SINGLE, *skip)}
+    left = {Path(name) for name in (INDEX, SINGLE, QUANTIZED, *skip)}
     modules = _module_folders(source)
     found = []
     for name in folder_files(source):

@@ -106,8 +106,10 @@ def _dequantize(path: Path, folder: Path) -> None:
         raise CompressError(
             "gguf-unsupported", f"transformers cannot read {path.name}: {reason}", hint="use safetensors"
         ) from error
+    # The weights are fp32 now; leftovers of the GGUF would make transformers refuse to save them, and
+    # loaders quantize again.
+    model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
-        # The weights are fp32 now; a leftover of the GGUF would make loaders quantize again.
         del model.config.quantization_config
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

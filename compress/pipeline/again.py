@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from compress.core.artifact import GRAPH_NAME
+from compress.core.artifact import GRAPH_NAME, ArtifactKind
 from compress.core.errors import CompressError
 from compress.data.items import load_items
-from compress.graph.session import open_runner
+from compress.graph.session import GENAI, open_runner
 from compress.measure.catalogue import choose_metric
 from compress.measure.evaluate import evaluate
 from compress.measure.latency import interleave, ratio
 from compress.model.safety import read_json
 from compress.pipeline.judge import columns_of
 from compress.pipeline.speed import threads_of
+from compress.pipeline.workloads import feeds_of, workloads_of
 from compress.runtime.preprocess import load_preprocessor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from compress.core.artifact import Progress
-    from compress.core.profile import Profile
+    from compress.core.profile import Profile, Workload
     from compress.core.report import Accuracy
     from compress.core.settings import Settings
     from compress.measure.latency import Timings
@@ -38,17 +39,15 @@ def bench(
     first = subjects[0]
     refuse_mixed(subjects)
     preprocessor = load_preprocessor(first.folder, task=first.task, inputs=first.specs())
-    feeds = {
-        name: preprocessor.synthetic(batch=workload.batch, length=workload.length)
-        for name, workload in profile.workloads.items()
-    }
+    workloads = workloads_of(profile, _kind(subjects))
+    feeds = feeds_of(workloads, preprocessor)
     threads = threads_of(profile)
     contenders = [one.contender(threads=threads, provider=profile.execution_provider) for one in subjects]
     timings = interleave(contenders, feeds, progress=progress, budget_s=seconds, seed=seed)
     return {
         "target": profile.name,
-        "workloads": {name: workload.model_dump() for name, workload in profile.workloads.items()},
-        "results": [_result(one, first, timings, profile) for one in subjects],
+        "workloads": {name: workload.model_dump() for name, workload in workloads.items()},
+        "results": [_result(one, first, timings, workloads) for one in subjects],
         "noise": timings.noise,
     }
 
@@ -68,7 +67,24 @@ def refuse_mixed(subjects: Sequence[Subject]) -> None:
         raise CompressError("subject-twice", "the same model is named twice", hint="name it once")
 
 
-def _result(one: Subject, first: Subject, timings: Timings, profile: Profile) -> dict[str, Any]:
+def _kind(subjects: Sequence[Subject]) -> ArtifactKind:
+    """Decoders are timed as such, also checkpoints among them; one without a cache cannot be.
+
+    Raises:
+        CompressError: artifacts with and without a cache are mixed.
+    """
+    runtimes = {one.runtime for one in subjects if one.runtime != "torch"}
+    if GENAI not in runtimes and (runtimes or subjects[0].task != "text-generation"):
+        return ArtifactKind.ONNX
+    if runtimes - {GENAI}:
+        message = "some of these decoders have a cache and some have none"
+        raise CompressError("task-mixed", message, hint="time those with a cache by themselves")
+    return ArtifactKind.GENAI
+
+
+def _result(
+    one: Subject, first: Subject, timings: Timings, workloads: Mapping[str, Workload]
+) -> dict[str, Any]:
     return {
         "name": one.name,
         "runtime": one.runtime,
@@ -83,7 +99,7 @@ def _result(one: Subject, first: Subject, timings: Timings, profile: Profile) ->
                 if one is first
                 else ratio(timings, baseline=first.name, contender=one.name, workload=name).model_dump(),
             }
-            for name, workload in profile.workloads.items()
+            for name, workload in workloads.items()
         },
     }
 

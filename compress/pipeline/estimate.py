@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compress.core.report import Figures, Latency, Ratio
+from compress.graph.cached import made_up_step
+from compress.graph.ort import OrtRunner
 from compress.measure.roofline import estimate, estimated_speedup
 from compress.pipeline.contenders import FP32, RESULT
+from compress.pipeline.workloads import DECODE, PREFILL, STEPS, feeds_of, workloads_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from compress.core.artifact import Artifact, Progress
+    from compress.core.artifact import Artifact, Feeds, Progress
     from compress.core.profile import Profile
     from compress.core.report import Samples
     from compress.pipeline.contenders import Candidate
@@ -54,14 +57,17 @@ class Estimator:
         return EstimatedFinal(profile=self.profile, seconds=seconds, differences=self.differences)
 
     def _seconds(self, graph: Path) -> dict[str, float]:
-        return {
-            name: estimate(
-                graph,
-                self.profile,
-                self.preprocessor.synthetic(batch=workload.batch, length=workload.length),
-            )
-            for name, workload in self.profile.workloads.items()
-        }
+        feeds = feeds_of(workloads_of(self.profile, self.base.kind), self.preprocessor)
+        return {name: estimate(graph, self.profile, self._inputs(graph, one)) for name, one in feeds.items()}
+
+    def _inputs(self, graph: Path, feeds: Feeds) -> Feeds:
+        """A decoder's prompt, or one token after it, as its graph takes it."""
+        if STEPS not in feeds:
+            return feeds
+        inputs, ids = OrtRunner(graph).inputs, feeds["input_ids"]
+        if not feeds[STEPS]:
+            return made_up_step(inputs, ids, past=0)
+        return made_up_step(inputs, ids[:, -1:], past=ids.shape[1])
 
 
 def _speedups(base: Mapping[str, float], result: Mapping[str, float]) -> dict[str, Ratio]:
@@ -91,6 +97,8 @@ class EstimatedFinal:
         return {name: self._figures(name, sizes[name]) for name in self.seconds}
 
     def _figures(self, name: str, size: int) -> Figures:
+        if DECODE in self.seconds[name]:
+            return self._decoder_figures(self.seconds[name], size)
         latency = self.seconds[name]["latency"] * 1e3
         batch = self.profile.workloads["throughput"].batch
         return Figures(
@@ -102,6 +110,17 @@ class EstimatedFinal:
     def joules_each(self) -> dict[str, float]:
         """None: nothing was metered."""
         return {}
+
+    def _decoder_figures(self, seconds: Mapping[str, float], size: int) -> Figures:
+        decode, prefill = seconds[DECODE], seconds[PREFILL]
+        length = self.profile.workloads["latency"].length
+        return Figures(
+            size_bytes=size,
+            latency_ms=Latency(p50=decode * 1e3, p95=decode * 1e3),
+            prefill_tokens_per_s=length / prefill,
+            decode_tokens_per_s=1 / decode,
+            time_to_first_token_ms=prefill * 1e3,
+        )
 
     def samples(self) -> list[Samples]:
         """None: nothing was timed."""

@@ -52,6 +52,8 @@ class Made:
         """Bytes of the weights: of the graph and its tensors, or of the checkpoint's files."""
         if self.artifact.kind is ArtifactKind.CHECKPOINT:
             return checkpoint_bytes(self.artifact.folder)
+        if self.artifact.kind is ArtifactKind.QUANTIZED:
+            return sum(path.stat().st_size for path in self.artifact.folder.glob("*.safetensors"))
         return graph_bytes(self.artifact.graph)
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from compress.core.artifact import ArtifactKind
 from compress.core.errors import CompressError
 from compress.core.paths import refuse_existing, refuse_unwritable
 from compress.core.preset import load_preset
-from compress.core.profile import Profile, load_profile, load_recipe, priced
+from compress.core.profile import ModelKind, Profile, load_profile, load_recipe, priced
 from compress.core.recipe import Recipe, Step
 from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, parse_size
 from compress.measure.host import Host, detect_host, differences, on_host
@@ -17,10 +18,10 @@ from compress.model.resolve import Model, resolve
 from compress.pipeline.cache import cache_folder
 from compress.pipeline.gate import Budgets
 from compress.pipeline.predict import predicted_bytes
-from compress.pipeline.steps import EXPORT, check_chain, with_export
+from compress.pipeline.steps import DECODER_EXPORT, EXPORT, check_chain, result_kind, with_export
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from compress.core.preset import Preset
     from compress.core.settings import Layered, Settings
@@ -57,7 +58,13 @@ class Plan:
     @property
     def base(self) -> Recipe:
         """The second baseline: torch's own export, which ONNX Runtime optimizes as it always does."""
-        return Recipe(name="plain export", steps=(Step(name=EXPORT),))
+        export = DECODER_EXPORT if self.kind is ArtifactKind.GENAI else EXPORT
+        return Recipe(name="plain export", steps=(Step(name=export),))
+
+    @property
+    def kind(self) -> ArtifactKind:
+        """The kind of artifact that all candidates are."""
+        return result_kind(self.recipes[0])
 
 
 def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Plan:
@@ -77,9 +84,10 @@ def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Pl
     recipe = load_recipe(values.recipe) if values.recipe else None
     model = resolve(ref, task=values.task, offline=values.offline, cache=cache_folder(), note=note)
     recipes = (recipe,) if recipe else _candidates(profile, model, preset)
-    checked = tuple(with_export(one) for one in recipes)
+    checked = tuple(with_export(one, decoder=model.kind is ModelKind.DECODER) for one in recipes)
     for one in checked:
         check_chain(one)
+    _refuse_mixed(checked)
     return Plan(
         model=model,
         profile=profile,
@@ -102,6 +110,14 @@ def default_output(ref: str, profile: str) -> str:
 
 def _profile(values: Settings) -> Profile:
     return priced(load_profile(values.target), watts=values.watts, price_per_hour=values.price_per_hour)
+
+
+def _refuse_mixed(recipes: Sequence[Recipe]) -> None:
+    kinds = {result_kind(recipe): recipe.name for recipe in recipes}
+    if len(kinds) > 1:
+        found = ", ".join(f"'{name}' makes {kind}" for kind, name in kinds.items())
+        message = f"recipes that are compared must make artifacts of one kind: {found}"
+        raise CompressError("recipe-mixed", message, hint="change the profile's candidates")
 
 
 def _candidates(profile: Profile, model: Model, preset: Preset | None) -> tuple[Recipe, ...]:
@@ -155,5 +171,5 @@ def describe(plan: Plan) -> dict[str, object]:
             }
             for recipe in plan.recipes
         ],
-        "baselines": ["torch fp32", f"onnxruntime fp32 ({EXPORT})"],
+        "baselines": ["torch fp32", f"onnxruntime fp32 ({plan.base.steps[0].name})"],
     }

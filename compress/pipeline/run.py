@@ -28,7 +28,8 @@ from compress.pipeline.messages import Spec
 from compress.pipeline.publish import publish
 from compress.pipeline.rows import write_rows
 from compress.pipeline.speed import Stopwatch
-from compress.pipeline.trial import HEADLINE, run_trial
+from compress.pipeline.trial import run_trial
+from compress.pipeline.workloads import headline_of
 from compress.runtime.preprocess import load_preprocessor
 
 if TYPE_CHECKING:
@@ -191,8 +192,9 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
         RESULT: graph_bytes(artifact.graph),
     }
     figures, ratios = final.figures(sizes), final.ratios
-    torch = ratios[TORCH][HEADLINE] if TORCH in ratios else None
-    speedup = Speedup(vs_torch=torch, vs_onnxruntime_fp32=ratios[FP32][HEADLINE])
+    headline = headline_of(plan.kind)
+    torch = ratios[TORCH][headline] if TORCH in ratios else None
+    speedup = Speedup(vs_torch=torch, vs_onnxruntime_fp32=ratios[FP32][headline])
     gate = judge(plan.budgets, Findings(result=figures[RESULT], speedup=speedup, accuracy=accuracy))
     report = evidence.make_report(
         plan,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from compress.core.artifact import GRAPH_NAME, ArtifactKind
 from compress.core.report import Figures, Ratio, Samples
-from compress.graph.session import open_runner
+from compress.graph.session import GENAI, open_runner
 from compress.measure.host import usable_cores
 from compress.measure.latency import Timings, interleave_own, ratio
-from compress.measure.processes import Contender
+from compress.measure.processes import Contender, Runtime
 from compress.pipeline.contenders import FP32, RESULT, TORCH
+from compress.pipeline.workloads import DECODE, PREFILL, feeds_of, workloads_of
 from compress.runtime.files import same_tokenizer
 from compress.runtime.preprocess import load_preprocessor
 
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from compress.core.artifact import Artifact, Feeds, Progress
-    from compress.core.profile import Profile
+    from compress.core.profile import Profile, Workload
     from compress.pipeline.contenders import Candidate
     from compress.runtime.preprocess import Preprocessor
 
@@ -68,7 +72,8 @@ class Stopwatch:
         return {baseline: by_name[RESULT] for baseline, by_name in found.items()}
 
     def _race(self, others: Sequence[Contender]) -> Timings:
-        baselines = [self._torch(), self._graph(FP32, self.base.graph, runtime="onnxruntime")]
+        runtime = GENAI if self.base.kind is ArtifactKind.GENAI else "onnxruntime"
+        baselines = [self._torch(), self._graph(FP32, self.base.graph, runtime=runtime)]
         contenders = [*baselines, *others]
         shared = self.feeds()
         feeds = {
@@ -82,28 +87,28 @@ class Stopwatch:
 
     def _own_feeds(self, contender: Contender) -> Mapping[str, Feeds]:
         """The workloads as ids of a contender's own vocabulary, token for token."""
-        folder = contender.model.parent
-        if same_tokenizer(folder, self.base.folder):
+        graph = contender.model / GRAPH_NAME if contender.model.is_dir() else contender.model
+        if same_tokenizer(graph.parent, self.base.folder):
             return self.feeds()
-        inputs = open_runner(contender.model, runtime=contender.runtime).inputs
-        return self._feeds(load_preprocessor(folder, task=self.base.task, inputs=inputs))
+        inputs = open_runner(graph, runtime=contender.runtime).inputs
+        preprocessor = load_preprocessor(graph.parent, task=self.base.task, inputs=inputs)
+        return feeds_of(self.workloads, preprocessor)
 
     def feeds(self) -> dict[str, Feeds]:
-        """The profile's workloads as inputs."""
-        return self._feeds(self.preprocessor)
+        """The workloads as inputs."""
+        return feeds_of(self.workloads, self.preprocessor)
 
-    def _feeds(self, preprocessor: Preprocessor) -> dict[str, Feeds]:
-        return {
-            name: preprocessor.synthetic(batch=workload.batch, length=workload.length)
-            for name, workload in self.profile.workloads.items()
-        }
+    @property
+    def workloads(self) -> dict[str, Workload]:
+        """What is timed."""
+        return workloads_of(self.profile, self.base.kind)
 
     def _ratios(self, timings: Timings, names: Sequence[str]) -> Ratios:
         return {
             baseline: {
                 name: {
                     workload: ratio(timings, baseline=baseline, contender=name, workload=workload)
-                    for workload in self.profile.workloads
+                    for workload in self.workloads
                 }
                 for name in names
             }
@@ -120,10 +125,11 @@ class Stopwatch:
         )
 
     def _graph(self, name: str, graph: Path, *, runtime: str) -> Contender:
+        kind = worker_runtime(runtime)
         return Contender(
             name=name,
-            model=graph,
-            runtime="openvino" if runtime == "openvino" else "onnxruntime",
+            model=graph.parent if kind == GENAI else graph,
+            runtime=kind,
             task=self.checkpoint.task,
             threads=threads_of(self.profile),
             provider=self.profile.execution_provider,
@@ -153,14 +159,19 @@ class Final:
         return {name: self._figures(name, size) for name, size in sizes.items()}
 
     def _figures(self, name: str, size: int) -> Figures:
-        timings, workloads = self.timings, self.stopwatch.profile.workloads
-        return Figures(
-            size_bytes=size,
-            latency_ms=timings.latency_ms(name, "latency"),
-            throughput_per_s=timings.throughput(name, "throughput", batch=workloads["throughput"].batch),
-            load_s=timings.load_s[name],
-            peak_rss_bytes=timings.peak_rss_bytes[name],
+        timings, workloads = self.timings, self.stopwatch.workloads
+        common = Figures(
+            size_bytes=size, load_s=timings.load_s[name], peak_rss_bytes=timings.peak_rss_bytes[name]
         )
+        if DECODE in workloads:
+            tokens = self.stopwatch.feeds()[PREFILL]["input_ids"].size
+            return common.model_copy(update=decoder_figures(timings, name, tokens=tokens))
+        batch = workloads["throughput"].batch
+        update = {
+            "latency_ms": timings.latency_ms(name, "latency"),
+            "throughput_per_s": timings.throughput(name, "throughput", batch=batch),
+        }
+        return common.model_copy(update=update)
 
     def joules_each(self) -> dict[str, float]:
         """Of one item of the `throughput` workload by contender, where the machine has a meter."""
@@ -171,7 +182,7 @@ class Final:
 
     def samples(self) -> list[Samples]:
         """The raw times."""
-        workloads = self.stopwatch.profile.workloads
+        workloads = self.stopwatch.workloads
         return [
             Samples(
                 contender=name,
@@ -182,6 +193,23 @@ class Final:
             )
             for name, workload in self.timings.rounds
         ]
+
+
+def decoder_figures(timings: Timings, name: str, *, tokens: int) -> dict[str, Any]:
+    """Of a decoder, whose latency is that of one token after the prompt of `tokens`."""
+    prefill = float(np.median(timings.seconds(name, PREFILL)))
+    return {
+        "latency_ms": timings.latency_ms(name, DECODE),
+        "prefill_tokens_per_s": tokens / prefill,
+        "decode_tokens_per_s": timings.throughput(name, DECODE, batch=1),
+        "time_to_first_token_ms": prefill * 1e3,
+    }
+
+
+def worker_runtime(runtime: str) -> Runtime:
+    """The runtime of a manifest or recipe as contenders name it."""
+    known: tuple[Runtime, ...] = ("openvino", "onnxruntime-genai")
+    return next((one for one in known if one == runtime), "onnxruntime")
 
 
 def threads_of(profile: Profile) -> int:

@@ -12,11 +12,13 @@ from compress.core.artifact import ArtifactKind, Pass, as_pass
 from compress.core.config import Frozen, parse
 from compress.core.errors import CompressError, did_you_mean
 from compress.core.recipe import Recipe, Step
+from compress.graph.session import GENAI
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 EXPORT = "export.onnx"
+DECODER_EXPORT = "export.genai"
 FUSE = "export.fuse"
 
 
@@ -54,14 +56,35 @@ def bind(step: Step) -> BoundStep:
     return BoundStep(step.name, config, implementation)
 
 
-def with_export(recipe: Recipe) -> Recipe:
-    """The recipe with what it leaves implicit: export and fusion, before the first step on a graph."""
-    if any(step.name.startswith("export.") for step in recipe.steps):
-        return recipe
-    kinds = [bind(step).implementation.ACCEPTS for step in recipe.steps]
-    first = next((i for i, kind in enumerate(kinds) if kind is ArtifactKind.ONNX), len(kinds))
-    steps = (*recipe.steps[:first], Step(name=EXPORT), Step(name=FUSE), *recipe.steps[first:])
-    return recipe.model_copy(update={"steps": steps})
+def accepted(implementation: Pass) -> frozenset[ArtifactKind]:
+    """The kinds of artifact that a pass takes."""
+    kinds = implementation.ACCEPTS
+    return frozenset({kinds}) if isinstance(kinds, ArtifactKind) else kinds
+
+
+def with_export(recipe: Recipe, *, decoder: bool = False) -> Recipe:
+    """The recipe with what it leaves implicit: export and fusion, before the first step on a graph. What
+    no step makes a graph of is exported with a cache where it is a `decoder` or a checkpoint of codes.
+    """
+    if not any(step.name.startswith("export.") for step in recipe.steps):
+        recipe = recipe.model_copy(update={"steps": _exported(recipe.steps, decoder=decoder)})
+    if any(step.name == DECODER_EXPORT for step in recipe.steps):
+        return recipe.model_copy(update={"runtime": GENAI})
+    return recipe
+
+
+def _exported(steps: tuple[Step, ...], *, decoder: bool) -> tuple[Step, ...]:
+    passes = [bind(step).implementation for step in steps]
+    first = next((i for i, one in enumerate(passes) if ArtifactKind.ONNX in accepted(one)), None)
+    if first is None and (decoder or any(one.PRODUCES is ArtifactKind.QUANTIZED for one in passes)):
+        return (*steps, Step(name=DECODER_EXPORT))
+    first = len(steps) if first is None else first
+    return (*steps[:first], Step(name=EXPORT), Step(name=FUSE), *steps[first:])
+
+
+def result_kind(recipe: Recipe) -> ArtifactKind:
+    """The kind of artifact that a recipe's last step makes."""
+    return bind(recipe.steps[-1]).implementation.PRODUCES
 
 
 def check_chain(recipe: Recipe) -> Sequence[BoundStep]:
@@ -73,9 +96,10 @@ def check_chain(recipe: Recipe) -> Sequence[BoundStep]:
     bound = [bind(step) for step in recipe.steps]
     kind = ArtifactKind.CHECKPOINT
     for step in bound:
-        accepts = step.implementation.ACCEPTS
-        if accepts is not kind:
-            message = f"recipe '{recipe.name}': '{step.name}' needs a model of kind {accepts}, gets {kind}"
+        accepts = accepted(step.implementation)
+        if kind not in accepts:
+            needed = " or ".join(sorted(accepts))
+            message = f"recipe '{recipe.name}': '{step.name}' needs a model of kind {needed}, gets {kind}"
             raise CompressError("recipe-invalid", message, hint="see `compress recipes show int8`")
         kind = step.implementation.PRODUCES
     return bound

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from compress.core.artifact import GRAPH_NAME
 from compress.core.paths import MANIFEST
 from compress.graph.io import graph_bytes
-from compress.graph.session import TensorSpec, open_runner
+from compress.graph.session import GENAI, TensorSpec, open_runner
 from compress.measure.processes import Contender
 from compress.measure.torch_runner import TorchRunner
 from compress.model.inputs import inputs_of
@@ -18,6 +18,7 @@ from compress.model.resolve import resolve
 from compress.model.safety import checkpoint_bytes
 from compress.pipeline.cache import cache_folder
 from compress.pipeline.manifest import read_manifest
+from compress.pipeline.speed import worker_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,10 +70,11 @@ class Subject:
             return Contender(
                 name=self.name, model=self.folder, runtime="torch", task=self.task, threads=threads
             )
+        runtime = worker_runtime(self.runtime)
         return Contender(
             name=self.name,
-            model=self.graph,
-            runtime="openvino" if self.runtime == "openvino" else "onnxruntime",
+            model=self.folder if runtime == GENAI else self.graph,
+            runtime=runtime,
             task=self.task,
             threads=threads,
             provider=provider,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from compress.core.allowance import allowed_drop
 from compress.pipeline.choose import Choice, Limits, Tried, choose
 from compress.pipeline.contenders import FP32, Candidate, working
+from compress.pipeline.workloads import headline_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from compress.pipeline.judge import Judge
     from compress.pipeline.plan import Plan
     from compress.pipeline.speed import Stopwatch
-
-HEADLINE = "throughput"
-"""The workload whose speedup is reported and gated: bound by arithmetic, and the least noisy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +71,7 @@ def run_trial(
 def _choice(plan: Plan, tried: Sequence[Tried], limits: Limits) -> Choice:
     if plan.chosen_by_user:
         return Choice(tried[0].name, {tried[0].name: "the recipe that was asked for"})
-    return choose(tried, limits, headline=HEADLINE)
+    return choose(tried, limits, headline=headline_of(plan.kind))
 
 
 def _tried(candidate: Candidate, drops: dict[str, float], ratios: dict[str, dict[str, Ratio]]) -> Tried:

@@ -14,9 +14,11 @@ from compress.core.errors import CompressError
 from compress.graph.session import open_runner
 from compress.runtime import answers
 from compress.runtime.classify import best_classes
+from compress.runtime.decoder import SETTINGS
 from compress.runtime.embed import load_head
 from compress.runtime.engine import Engine
 from compress.runtime.files import read_settings
+from compress.runtime.generate import LoadedDecoder, load_decoder
 from compress.runtime.preprocess import load_preprocessor
 from compress.runtime.text import TextPreprocessor
 
@@ -28,8 +30,9 @@ if TYPE_CHECKING:
 CLASSIFICATION = ("text-classification", "image-classification", "audio-classification")
 
 
-def load(folder: str | Path, *, threads: int = 0, runtime: str | None = None) -> LoadedModel:
-    """Open an artifact; `threads` 0 lets the runtime choose, `runtime` None takes the manifest's.
+def load(folder: str | Path, *, threads: int = 0, runtime: str | None = None) -> LoadedModel | LoadedDecoder:
+    """Open an artifact; `threads` 0 lets the runtime choose, `runtime` None takes the manifest's. A
+    decoder with KV cache gives a `LoadedDecoder`, everything else a `LoadedModel`.
 
     Raises:
         CompressError: the folder is no artifact, or what runs it is not installed.
@@ -39,6 +42,8 @@ def load(folder: str | Path, *, threads: int = 0, runtime: str | None = None) ->
     if not graph.is_file():
         message = f"{folder} has no {GRAPH_NAME}"
         raise CompressError("artifact-missing", message, hint="pass a folder that `compress run` published")
+    if (folder / SETTINGS).is_file():
+        return load_decoder(folder, threads=threads)
     manifest = read_settings(folder / "compress.json")
     config = read_settings(folder / "config.json")
     runtime = runtime or manifest.get("runtime") or "onnxruntime"

@@ -6,12 +6,9 @@ Traced by `torch.onnx.export(dynamo=True)` with dynamic batch and length.
 from __future__ import annotations
 
 import json
-import logging
 import re
-import warnings
-from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 import torch
@@ -25,10 +22,10 @@ from compress.graph.parity import Parity, compare
 from compress.graph.session import open_runner
 from compress.model.inputs import Inputs, inputs_of
 from compress.model.load import load_module
+from compress.model.quiet import quiet_exporter
 from compress.model.sidecars import copy_sidecars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from compress.graph.session import Runner
@@ -115,7 +112,7 @@ def _output_names(module: torch.nn.Module, inputs: Inputs, task: str) -> tuple[s
 def _trace(wrapped: _Exportable, inputs: Inputs, graph: Path, *, opset: int) -> None:
     example = inputs.sample(batch=2, length=24, seed=0)
     try:
-        with _silenced(), torch.no_grad():
+        with quiet_exporter(), torch.no_grad():
             program = torch.onnx.export(
                 wrapped,
                 tuple(example.values()),
@@ -166,19 +163,3 @@ def _compare(
         {name: value.numpy() for name, value in sample.items()},
         {name: value.numpy() for name, value in expected.items()},
     )
-
-
-@contextmanager
-def _silenced() -> Iterator[None]:
-    """The exporter's advice is for people who write models, not for those who compress one."""
-    loggers: list[Any] = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""Graphs of decoders with KV cache, as ONNX Runtime GenAI reads them."""

@@ -1,0 +1,204 @@
+"""Decoders' graphs by the model builder of ONNX Runtime GenAI, fed with our codes instead of weights.
+
+The builder is asked for an fp32 graph. Where it writes a product or a look-up whose weight stands for rows
+of quantized matrices, the packed codes of those rows are written instead; they are read when the graph is
+saved, so that no more than one matrix is ever in memory. Why not the builder's own quantization: it uses no
+calibration data, rounds after a whole fp32 graph was made, and ignores what a calibrated method chose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
+import torch
+
+from compress.core.errors import CompressError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from compress.decoder.codes import Codes, Stored
+    from compress.decoder.rows import RowNumbers, Source
+
+_BUILDERS = {
+    "Ernie4_5ForCausalLM": ("ernie", "ErnieModel"),
+    "GemmaForCausalLM": ("gemma", "GemmaModel"),
+    "Gemma2ForCausalLM": ("gemma", "Gemma2Model"),
+    "GraniteForCausalLM": ("granite", "GraniteModel"),
+    "HunYuanDenseV1ForCausalLM": ("hunyuan", "HunyuanDenseV1Model"),
+    "LlamaForCausalLM": ("llama", "LlamaModel"),
+    "MistralForCausalLM": ("mistral", "MistralModel"),
+    "NemotronForCausalLM": ("nemotron", "NemotronModel"),
+    "PhiForCausalLM": ("phi", "PhiModel"),
+    "Phi3ForCausalLM": ("phi", "Phi3MiniModel"),
+    "Qwen2ForCausalLM": ("qwen", "QwenModel"),
+    "Qwen3ForCausalLM": ("qwen", "Qwen3Model"),
+    "SmolLM3ForCausalLM": ("smollm", "SmolLM3Model"),
+}
+"""By architecture, where its builder is: of those that `builder.create_model` chooses among, the text
+decoders whose graphs agree with transformers 5 (Olmo's and Gemma 3's do not, and are traced)."""
+
+
+def is_built(config: dict[str, Any]) -> bool:
+    """Whether the builder knows the architecture of a `config.json`, and the runtime its attention."""
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    share = rope.get("partial_rotary_factor") or config.get("partial_rotary_factor") or 1
+    heads = config.get("num_attention_heads") or 1
+    width = config.get("head_dim") or config.get("hidden_size", 0) // heads
+    fits = width % _HEAD_WIDTH == 0 and int(width * share) % _HEAD_WIDTH == 0
+    known = (config.get("architectures") or [""])[0] in _BUILDERS
+    return known and fits and rope.get("rope_type", "default") in _ROTATIONS
+
+
+_HEAD_WIDTH = 16
+"""Kernels of grouped attention that rotate positions take heads of which a multiple of this is rotated."""
+
+_ROTATIONS = ("default", "linear", "llama3", "yarn")
+"""Scalings of positions that need one table, whatever the length of a text."""
+
+
+class Feed:
+    """What a builder is fed with: the module whose parameters are stand-ins (or weights), and codes."""
+
+    def __init__(self, module: torch.nn.Module, rows: RowNumbers | None, codes: Codes | None) -> None:
+        self.module = module
+        self._rows = rows
+        self._codes = codes
+
+    def sources(self, weight: torch.Tensor) -> tuple[Source, ...]:
+        """The rows of quantized matrices that a weight stands for; none for plain numbers."""
+        return () if self._rows is None else self._rows.sources(weight.detach().numpy())
+
+    def stored(self, model: Any, sources: tuple[Source, ...], hint: str) -> Stored:
+        """The codes of those rows among the graph's constants."""
+        assert self._codes is not None
+        return self._codes.stored(model, sources, hint)
+
+    def alike(self, weights: list[torch.Tensor]) -> bool:
+        """Whether weights may be joined: all plain, or all in the same blocks."""
+        sources = [self.sources(weight) for weight in weights]
+        if not all(sources):
+            return not any(sources)
+        assert self._codes is not None
+        return len({self._codes.form(one.name) for group in sources for one in group}) == 1
+
+
+def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.Model:
+    """The graph of the checkpoint in `folder`, with its `genai_config.json` written into `target`.
+
+    Raises:
+        CompressError: the builder cannot make this model.
+    """
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    architecture = config.architectures[0]
+    # A cache of the window alone would have to be filled before the first token.
+    options = {"shared_embeddings": bool(config.tie_word_embeddings), "windowed_kv_cache": False}
+    try:
+        with contextlib.redirect_stdout(sys.stderr), torch.no_grad():
+            kind = _fed(architecture)
+            maker = kind(config, ir.DataType.FLOAT, ir.DataType.FLOAT, "cpu", str(target / ".cache"), options)
+            maker.feed, maker.accuracy_level = feed, accuracy_level
+            maker.make_model(str(folder))
+            maker.make_genai_config(config, {}, str(target))
+    except CompressError:
+        raise
+    except Exception as error:  # the builder raises whatever it meets
+        reason = " ".join(str(error).split())[:300]
+        message = f"ONNX Runtime GenAI's builder fails on {architecture}: {type(error).__name__}: {reason}"
+        raise CompressError("export-failed", message, hint="run with --debug and report it") from error
+    graph: ir.Model = maker.model
+    graph.graph.sort()
+    return graph
+
+
+def _fed(architecture: str) -> Any:
+    module, name = _BUILDERS[architecture]
+    base = getattr(importlib.import_module(f"onnxruntime_genai.models.builders.{module}"), name)
+    return type(f"Fed{name}", (_Fed, base), {})
+
+
+class _Fed:
+    """Mixed into a builder: the methods by which it reads weights and writes products and look-ups."""
+
+    feed: Feed
+    accuracy_level: int
+
+    def load_weights(self, input_path: str) -> torch.nn.Module:
+        del input_path
+        return self.feed.module
+
+    def make_inputs_and_outputs(self: Any) -> None:
+        # The width of a cache is symbolic there, so that quantized caches fit; ours is known.
+        for shapes in (self.input_shapes, self.output_shapes):
+            for name, shape in shapes.items():
+                if shape and shape[-1] == "kv_cache_dim":
+                    shapes[name] = [*shape[:-1], self.head_size]
+        super().make_inputs_and_outputs()  # type: ignore[misc]
+
+    def is_qkv_projection_packable(self: Any, layer_id: int, attention: Any) -> bool:
+        weights = [attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]
+        packable: bool = super().is_qkv_projection_packable(layer_id, attention)  # type: ignore[misc]
+        return packable and self.feed.alike(weights)
+
+    def make_matmul(self: Any, matmul: Any, basename: str, root_input: str, **kwargs: Any) -> str:
+        sources = self.feed.sources(matmul.weight)
+        if not sources:
+            return str(super().make_matmul(matmul, basename, root_input, **kwargs))  # type: ignore[misc]
+        name = f"{basename}NBits"
+        stored = self.feed.stored(self, sources, name[1:].replace("/", "."))
+        rows, columns = matmul.weight.shape
+        output = "logits" if kwargs.get("logits", False) else f"{name}/output_0"
+        self.make_node(
+            "MatMulNBits",
+            inputs=[root_input, *stored.inputs],
+            outputs=[output],
+            name=name,
+            domain="com.microsoft",
+            accuracy_level=self.accuracy_level,
+            bits=stored.bits,
+            block_size=stored.block_size,
+            K=columns,
+            N=rows,
+        )
+        shape = self.make_hidden_state_shape(seq_dim=kwargs.get("seq_dim", "sequence_length"), last_dim=rows)
+        self.make_value(output, self.io_dtype, shape=shape)
+        return name
+
+    def make_embedding_lookup(self: Any, embedding: torch.Tensor, basename: str, lm_head: Any) -> str:
+        sources = self.feed.sources(embedding)
+        if not sources:
+            return str(super().make_embedding_lookup(embedding, basename, lm_head))  # type: ignore[misc]
+        stored = self.feed.stored(self, sources, basename[1:].replace("/", "."))
+        rows, columns = embedding.shape
+        width = -(-columns // stored.block_size) * stored.block_size
+        bytes_a_row = width * stored.bits // 8
+        flat = f"{basename}/Reshape"
+        shape = f"/model/constants/INT64/[{rows}, {bytes_a_row}]"
+        self.make_reshape(flat, [stored.inputs[0], shape], dtype=ir.DataType.UINT8, shape=[rows, bytes_a_row])
+        name = f"{basename}/GatherBlockQuantized"
+        self.make_node(
+            "GatherBlockQuantized",
+            inputs=[f"{flat}/output_0", self.input_names["input_ids"], *stored.inputs[1:]],
+            outputs=[f"{name}/output_0"],
+            name=name,
+            domain="com.microsoft",
+            bits=stored.bits,
+            block_size=stored.block_size,
+            gather_axis=0,
+            quantize_axis=1,
+        )
+        self.make_value(f"{name}/output_0", self.io_dtype, shape=self.make_hidden_state_shape(last_dim=width))
+        return f"{name}/output_0" if width == columns else self._cut(basename, f"{name}/output_0", columns)
+
+    def _cut(self: Any, basename: str, rows: str, columns: int) -> str:
+        """Rows without the padding of their last block."""
+        name = f"{basename}/Slice"
+        limits = [f"/model/constants/INT64/[{value}]" for value in (0, columns, -1)]
+        self.make_slice(name, [rows, *limits], dtype=self.io_dtype, shape=self.make_hidden_state_shape())
+        return f"{name}/output_0"

@@ -1,0 +1,72 @@
+"""The codes of a quantized checkpoint in the place of stand-ins in a traced graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from compress.graph.edit import Editor
+from compress.graph.linear import Linear, find_linears, lower
+from compress.graph.quantized import Blocks, block_gather, block_product, store_blocks
+from compress.graph.tables import Table, find_tables
+from compress.graph.tied import share_blocks
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+    from compress.decoder.codes import Codes
+    from compress.decoder.rows import RowNumbers, Source
+
+
+def fill_codes(model: ModelProto, rows: RowNumbers, codes: Codes, *, accuracy_level: int) -> ModelProto:
+    """Write products with stand-ins as MatMulNBits and look-ups as GatherBlockQuantized; a table that is
+    both is stored once. `model` is edited in place.
+
+    Raises:
+        CompressError: a stand-in is used in another way.
+    """
+    editor = Editor(model)
+    filler = _Filler(editor, rows, codes, accuracy_level)
+    written = {y for table in list(find_tables(editor)) for y in filler.table(table)}
+    for linear in list(find_linears(editor)):
+        if linear.y not in written:
+            filler.product(linear)
+    return editor.finish()
+
+
+class _Filler:
+    """Replaces stand-ins; `_stored` are the matrices that are in the graph already."""
+
+    def __init__(self, editor: Editor, rows: RowNumbers, codes: Codes, accuracy_level: int) -> None:
+        self._editor, self._rows, self._codes = editor, rows, codes
+        self._accuracy_level = accuracy_level
+        self._stored: dict[tuple[Source, ...], Blocks] = {}
+
+    def table(self, table: Table) -> set[str]:
+        """Write the look-ups and the tied products of a table; the names of the products' results."""
+        array = self._editor.array(table.name)
+        sources = () if array is None else self._rows.sources(array)
+        if not sources:
+            return set()
+        packed = self._codes.packed(sources)
+        if table.tied:
+            share_blocks(self._editor, table, packed, accuracy_level=self._accuracy_level)
+        else:
+            blocks = store_blocks(self._editor, packed, table.name, rows=True)
+            for gather in table.gathers:
+                self._editor.replace(gather, [block_gather(blocks, gather)])
+        return {linear.y for linear in table.tied}
+
+    def product(self, linear: Linear) -> None:
+        """Write a product, unless its matrix is no stand-in."""
+        sources = self._rows.sources(linear.weight(self._editor)) if linear.factor == 1 else ()
+        if not sources:
+            return
+        if sources not in self._stored:
+            name, _, _ = linear.key(self._editor)
+            self._stored[sources] = store_blocks(self._editor, self._codes.packed(sources), name)
+        blocks = self._stored[sources]
+
+        def product(x: str, y: str) -> list[NodeProto]:
+            return [block_product(blocks, x, y, accuracy_level=self._accuracy_level)]
+
+        self._editor.replace(linear.node, lower(self._editor, linear, product))

@@ -1,0 +1,96 @@
+"""A decoder's graph with KV cache, run as a graph without one: on whole texts, with an empty cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from compress.graph.ort import OrtRunner
+    from compress.graph.session import TensorSpec
+
+PAST = "past_key_values."
+PRESENT = "present."
+
+
+def is_cached(inputs: Sequence[TensorSpec]) -> bool:
+    """Whether a graph takes past keys and values."""
+    return any(spec.name.startswith(PAST) for spec in inputs)
+
+
+class CachedRunner:
+    """A `Runner` over `input_ids` and `attention_mask`; what the cache needs is made up.
+
+    Attention kernels know no padding but at the end, so texts of one batch that differ in length are run
+    one by one.
+    """
+
+    def __init__(self, runner: OrtRunner) -> None:
+        self._runner = runner
+        self.inputs = tuple(s for s in runner.inputs if s.name in ("input_ids", "attention_mask"))
+        if all(spec.name != "attention_mask" for spec in self.inputs):
+            raise ValueError("a graph with a cache needs an attention_mask")
+        self.outputs = tuple(name for name in runner.outputs if not name.startswith(PRESENT))
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The outputs (B, T, ...) by name; 0 at padding."""
+        ids = feeds["input_ids"]
+        mask = feeds.get("attention_mask", np.ones_like(ids))
+        if mask.all():
+            return self._whole(ids)
+        rows = [self._row(ids[row], mask[row].astype(bool)) for row in range(len(ids))]
+        return {name: np.concatenate([row[name] for row in rows]) for name in self.outputs}
+
+    def _row(self, ids: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
+        found = self._whole(ids[None, real])
+        padded = {}
+        for name, array in found.items():
+            padded[name] = np.zeros((1, len(ids), *array.shape[2:]), array.dtype)
+            padded[name][:, real] = array
+        return padded
+
+    def _whole(self, ids: np.ndarray) -> dict[str, np.ndarray]:
+        feeds = first_step(self._runner.inputs, ids)
+        return self._runner.run(feeds, only=self.outputs)
+
+
+def first_step(inputs: Sequence[TensorSpec], ids: np.ndarray) -> dict[str, np.ndarray]:
+    """Feeds for tokens (B, T) after nothing."""
+    return made_up_step(inputs, ids, past=0)
+
+
+def made_up_step(inputs: Sequence[TensorSpec], ids: np.ndarray, *, past: int) -> dict[str, np.ndarray]:
+    """Feeds for tokens (B, T) after `past` tokens whose keys and values are all 0."""
+    cache = {spec.name: _zeros(spec, len(ids), past) for spec in inputs if spec.name.startswith(PAST)}
+    return {**cache, **_tokens(ids, past=past)}
+
+
+def next_step(
+    inputs: Sequence[TensorSpec], ids: np.ndarray, outputs: Mapping[str, np.ndarray], *, past: int
+) -> dict[str, np.ndarray]:
+    """Feeds for tokens (B, T) after the `past` tokens whose keys and values `outputs` holds."""
+    kept = {
+        spec.name: outputs[spec.name.replace(PAST, PRESENT)] for spec in inputs if spec.name.startswith(PAST)
+    }
+    return {**kept, **_tokens(ids, past=past)}
+
+
+def _tokens(ids: np.ndarray, *, past: int) -> dict[str, np.ndarray]:
+    batch, length = ids.shape
+    positions = np.arange(past, past + length, dtype=np.int64)
+    return {
+        "input_ids": ids.astype(np.int64),
+        "attention_mask": np.ones((batch, past + length), dtype=np.int64),
+        "position_ids": np.broadcast_to(positions, (batch, length)).copy(),
+    }
+
+
+def _zeros(spec: TensorSpec, batch: int, past: int) -> np.ndarray:
+    """Keys or values (B, heads, past, width)."""
+    _, heads, _, width = spec.shape
+    assert heads is not None
+    assert width is not None
+    return np.zeros((batch, heads, past, width), dtype=spec.dtype)

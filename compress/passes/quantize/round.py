@@ -1,0 +1,140 @@
+"""Weight-only quantization of a checkpoint by rounding each group to a searched grid, without data.
+
+What calibrated methods are compared with, and their fallback. Each group of columns gets the scale (and
+zero point) of least squared error. One block of the model is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from compress.core.artifact import ArtifactKind
+from compress.core.config import Frozen
+from compress.core.errors import CompressError
+from compress.model.load import empty_module
+from compress.model.quantized import Layout, QuantizedMatrix, write_block, write_index
+from compress.model.sidecars import copy_sidecars
+from compress.model.tensors import StoredTensors
+from compress.numerics.grid import fit_grid, unsigned, with_half_scales
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from compress.core.artifact import Artifact, Context
+
+ACCEPTS = ArtifactKind.CHECKPOINT
+PRODUCES = ArtifactKind.QUANTIZED
+
+
+class Config(Frozen):
+    """How matrices are stored, and which."""
+
+    bits: Literal[2, 3, 4, 8] = 4
+    group_size: int = Field(default=32, ge=0)
+    """Columns that share a scale; 0: all of a row."""
+    symmetric: bool = False
+    """Without zero points."""
+    search: bool = True
+    """Look for the scale with the least squared error, instead of the one that spans the range."""
+    embedding: bool = True
+    """The token embedding too (and with it an output layer that is tied to it)."""
+    head: bool = True
+    """An output layer that is not tied."""
+
+
+def stored_bits(config: Config) -> dict[str, float]:
+    """Bits an element by group of weights, for `plan`: the code and its share of a scale."""
+    bits = max(config.bits, 4) + (16 / config.group_size if config.group_size else 0)
+    return {"matrix": bits, **({"embedding": bits} if config.embedding else {})}
+
+
+def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
+    """Quantize the matrices of linear layers and of the token embedding.
+
+    Raises:
+        CompressError: the model has no such matrix, or a stored tensor is missing.
+    """
+    module = empty_module(artifact.folder, artifact.task)
+    stored = StoredTensors(artifact.folder, module)
+    matrices = _matrices(module, config)
+    if not matrices:
+        message = "the model has no linear layer whose weights could be quantized"
+        raise CompressError("nothing-to-quantize", message, hint="leave quantize.round out")
+    blocks = list(_blocks(module))
+    with context.progress.track("round weights", len(blocks)) as advance:
+        for number, names in enumerate(blocks):
+            rounded = {
+                stored.names[name]: _rounded(stored, name, config, transposed=matrices[name])
+                for name in names
+                if name in matrices
+            }
+            others = {stored.names[name]: stored.tensor(name) for name in names if name not in matrices}
+            write_block(context.folder / f"block-{number:05}.safetensors", rounded, others)
+            advance()
+    copy_sidecars(artifact.folder, context.folder, text=True)
+    write_index(context.folder)
+    return artifact.at(context.folder, kind=PRODUCES)
+
+
+def round_matrix(matrix: np.ndarray, config: Config) -> QuantizedMatrix:
+    """Round float32 (N, K) group by group; scales are exact in fp16 where they fit."""
+    rows, columns = matrix.shape
+    size = min(config.group_size or columns, columns)
+    layout = Layout(bits=config.bits, group_size=size, symmetric=config.symmetric, shape=(rows, columns))
+    codes = np.empty((rows, columns), np.uint8)
+    scales = np.empty((rows, layout.groups), np.float32)
+    zeros = np.empty((rows, layout.groups), np.uint8)
+    whole = columns // size
+    for first, last in ((0, whole), (whole, layout.groups)):  # the full groups, and the short one
+        if first == last:
+            continue
+        part = slice(first * size, min(last * size, columns))
+        values = np.ascontiguousarray(matrix[:, part]).reshape(rows * (last - first), -1)
+        fitted = fit_grid(
+            values, codes=unsigned(config.bits), symmetric=config.symmetric, search=config.search
+        )
+        grid = with_half_scales(fitted)
+        codes[:, part] = grid.encode(values).reshape(rows, -1)
+        scales[:, first:last] = grid.scale.reshape(rows, -1)
+        zeros[:, first:last] = grid.zero.reshape(rows, -1)
+    made = (torch.from_numpy(array) for array in (codes, scales, zeros))
+    return QuantizedMatrix(layout=layout, **dict(zip(("codes", "scales", "zeros"), made, strict=True)))
+
+
+def _rounded(stored: StoredTensors, name: str, config: Config, *, transposed: bool) -> QuantizedMatrix:
+    tensor = stored.tensor(name).float()
+    rounded = round_matrix((tensor.T if transposed else tensor).contiguous().numpy(), config)
+    return replace(rounded, layout=replace(rounded.layout, transposed=transposed))
+
+
+def _matrices(module: torch.nn.Module, config: Config) -> dict[str, bool]:
+    """The weights to quantize by name, and whether they are stored as (in, out)."""
+    from transformers.pytorch_utils import Conv1D
+
+    table = getattr(module, "get_input_embeddings", lambda: None)()
+    head = getattr(module, "get_output_embeddings", lambda: None)()
+    tied = table is not None and head is not None and head.weight is table.weight
+    left_out = set() if config.embedding else {id(table), id(head) if tied else 0}
+    left_out |= set() if config.head or tied else {id(head)}
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    found: dict[str, bool] = {}
+    for part in module.modules():
+        is_matrix = isinstance(part, torch.nn.Linear | Conv1D) or part is table
+        if is_matrix and id(part) not in left_out:
+            found.setdefault(names[id(part.weight)], isinstance(part, Conv1D))
+    return found
+
+
+def _blocks(module: torch.nn.Module) -> Iterator[list[str]]:
+    """Parameter names, those of one layer together, in the order of the module."""
+    blocks: dict[str, list[str]] = {}
+    for name, _ in module.named_parameters():
+        layer = re.match(r".*?\.\d+(?=\.)", name)
+        blocks.setdefault(layer.group() if layer else name.rpartition(".")[0], []).append(name)
+    yield from blocks.values()

@@ -1,0 +1,137 @@
+"""A decoder's folder in ONNX Runtime GenAI: prompts in, tokens out one at a time."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compress.core.errors import CompressError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+SETTINGS = "genai_config.json"
+
+
+class Decoder:
+    """A model that is loaded and ready to continue token ids."""
+
+    def __init__(self, folder: Path, *, threads: int = 0) -> None:
+        """Load the folder; `threads` 0 leaves their number to the runtime.
+
+        Raises:
+            CompressError: the runtime is not installed, or cannot load the folder.
+        """
+        self._genai = _runtime()
+        config = self._genai.Config(str(folder))
+        # The runtime takes tokens like the padding at the end of a prompt for padding, also where that is
+        # the end of a turn. There is none here, one prompt at a time.
+        config.overlay(json.dumps({"model": {"pad_token_id": -1}}))
+        if threads:
+            config.overlay(json.dumps(_with_threads(threads)))
+        try:
+            self._model = self._genai.Model(config)
+        except Exception as error:  # the runtime's exceptions share no base class but this one
+            reason = " ".join(str(error).split())[:300]
+            message = f"onnxruntime-genai cannot load {folder}: {reason}"
+            raise CompressError("graph-unloadable", message, hint="see `compress doctor`") from error
+        written = json.loads((folder / SETTINGS).read_text(encoding="utf8"))["model"]
+        ends = written.get("eos_token_id")
+        self.context_length = int(written["context_length"])
+        self.end_ids = frozenset(ends if isinstance(ends, list) else [ends]) - {None}
+
+    def chat(self, prompt: str) -> str:
+        """One turn of a user in the template of the model's conversations, ready for its answer.
+
+        Raises:
+            CompressError: the model has no template.
+        """
+        turns = json.dumps([{"role": "user", "content": prompt}])
+        try:
+            tokenizer = self._genai.Tokenizer(self._model)
+            return str(tokenizer.apply_chat_template(turns, add_generation_prompt=True))
+        except Exception as error:  # the runtime's exceptions share no base class but this one
+            reason = " ".join(str(error).split())[:200]
+            message = f"this model's conversations have no template that can be used: {reason}"
+            raise CompressError("chat-unsupported", message, hint="leave chat out") from error
+
+    def session(self, ids: Sequence[int] | np.ndarray, *, longest: int, **search: Any) -> Session:
+        """Read a prompt (T,); at most `longest` tokens, those of the prompt among them, will follow.
+
+        `search` are the runtime's options (`do_sample`, `temperature`, `top_p`, `top_k`, `random_seed`).
+
+        Raises:
+            CompressError: the prompt is empty or too long for the model.
+        """
+        prompt = np.asarray(ids, dtype=np.int32).ravel()
+        if not 0 < len(prompt) < self.context_length:
+            message = f"a prompt of {len(prompt)} tokens, expected 1 to {self.context_length - 1}"
+            raise CompressError("prompt-length", message, hint="shorten the prompt")
+        longest = min(longest, self.context_length)
+        params = self._genai.GeneratorParams(self._model)
+        # The runtime would end at the end of a text; whether that ends the work is the caller's choice.
+        params.set_search_options(**{"do_sample": False, **search}, max_length=longest, min_length=longest)
+        generator = self._genai.Generator(self._model, params)
+        generator.append_tokens(prompt)
+        return Session(generator, prompt=len(prompt), longest=longest)
+
+
+class Session:
+    """A prompt that was read and the tokens that follow it."""
+
+    def __init__(self, generator: Any, *, prompt: int, longest: int) -> None:
+        self._generator = generator
+        self._prompt = prompt
+        self._longest = longest
+        self._length = prompt
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no token may follow."""
+        return self._length >= self._longest
+
+    def next(self) -> int:
+        """The next token."""
+        self._generator.generate_next_token()
+        self._length += 1
+        return int(self._generator.get_next_tokens()[0])
+
+    def logits(self) -> np.ndarray:
+        """Logits (V,) float32 of the next token, before it is chosen."""
+        found = np.asarray(self._generator.get_logits(), dtype=np.float32)
+        last: np.ndarray = found.reshape(-1, found.shape[-1])[-1]
+        return last
+
+    def rewind(self) -> None:
+        """Forget all but the prompt."""
+        self._generator.rewind_to(self._prompt)
+        self._length = self._prompt
+
+
+def continuation(decoder: Decoder, ids: Sequence[int], *, tokens: int, **search: Any) -> Iterator[int]:
+    """The tokens that follow a prompt, at most `tokens`, until the text ends."""
+    session = decoder.session(ids, longest=len(ids) + tokens, **search)
+    while not session.is_full:
+        token = session.next()
+        if token in decoder.end_ids:
+            return
+        yield token
+
+
+def _runtime() -> Any:
+    if importlib.util.find_spec("onnxruntime_genai") is None:
+        message = "onnxruntime-genai, which runs decoders, is not installed"
+        raise CompressError("runtime-missing", message, hint="pip install onnxruntime-genai")
+    import onnxruntime_genai
+
+    # Some builds report usage to their maker. Releases without that switch report nothing.
+    getattr(onnxruntime_genai, "disable_telemetry_events", lambda: None)()
+    return onnxruntime_genai
+
+
+def _with_threads(threads: int) -> dict[str, Any]:
+    return {"model": {"decoder": {"session_options": {"intra_op_num_threads": threads}}}}

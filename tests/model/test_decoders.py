@@ -1,0 +1,110 @@
+"""Decoders through the command line to a folder that generates what PyTorch does with the same weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import compress
+from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
+from compress.core.profile import load_profile
+from compress.decoder.skeleton import Values, filled, skeleton
+from compress.model.quantized import QuantizedCheckpoint
+from compress.passes.export import genai
+from compress.passes.quantize import round as rounding
+from tests import tiny
+
+pytestmark = pytest.mark.model
+
+NEW_TOKENS = 12
+
+
+@pytest.fixture(scope="session")
+def decoders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("decoders")
+
+    def model(name: str) -> Path:
+        if not (root / name).exists():
+            tiny.build(name, root / name)
+        return root / name
+
+    return model
+
+
+def step(pass_, artifact, config, folder):
+    folder.mkdir(parents=True)
+    context = Context(folder=folder, calibration=Fixed([]), profile=load_profile("cpu"), progress=Silent())
+    return pass_.apply(artifact, pass_.Config(**config), context)
+
+
+def greedy(quantized: Path, ids: list[int]) -> list[int]:
+    """What PyTorch writes with the dequantized weights."""
+    module = skeleton(quantized)
+    values = Values(QuantizedCheckpoint(quantized), module)
+    module = filled(module, lambda name: values(name).float())
+    found = module.generate(
+        torch.tensor([ids]), max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False
+    )
+    return found[0, len(ids) :].tolist()
+
+
+@pytest.mark.parametrize("name", ["llama-tied", "qwen3-wide", "gemma2-wide", "phi3-wide", "gpt2", "falcon"])
+def test_the_graph_writes_what_the_module_writes(name, decoders, tmp_path):
+    source = Artifact(kind=ArtifactKind.CHECKPOINT, folder=decoders(name), task="text-generation")
+    config = {"group_size": 0 if name == "phi3-wide" else 16, "symmetric": name == "gpt2"}
+    quantized = step(rounding, source, config, tmp_path / "quantized")
+    # With products in fp32, since nearly equal chances of a random model would be told apart by rounding.
+    made = step(genai, quantized, {"accuracy_level": 1}, tmp_path / "made")
+    model = compress.load(made.folder)
+    ids = model.tokens("the quick brown fox")
+    session = model._decoder.session(ids, longest=len(ids) + NEW_TOKENS)
+    assert [session.next() for _ in range(NEW_TOKENS)] == greedy(quantized.folder, ids)
+    session.rewind()
+    assert [session.next() for _ in range(NEW_TOKENS)] == greedy(quantized.folder, ids)
+
+
+def test_a_decoder_becomes_an_artifact(cli, decoders, tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"{tiny.TEXT[start : start + 70]}\n" for start in range(0, 120, 2)))
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text("steps:\n  - quantize.round: {bits: 4, group_size: 16}\n")
+    target = tmp_path / "small-target.yaml"
+    target.write_text(
+        "name: small\ndescription: this host\nworkloads:\n"
+        "  latency: {batch: 1, length: 16}\n  throughput: {batch: 2, length: 16}\n"
+    )
+    words = ["--recipe", recipe, "--target", target, "--data", texts, "--seconds", "0", "--max-drop", "3x"]
+    called = cli("run", decoders("llama-tied"), *words, "--out", "out", "--json")
+    assert called.code == 0, called.err
+    report = json.loads(called.out)
+    assert report["accuracy"]["metric"] == "perplexity"
+    assert [line["name"] for line in report["steps"]] == ["export.genai", "quantize.round", "export.genai"]
+    for figures in (report["result"], *report["baselines"].values()):
+        assert figures["decode_tokens_per_s"] > 0
+        assert figures["prefill_tokens_per_s"] > 0
+        assert figures["time_to_first_token_ms"] > 0
+    assert report["result"]["size_bytes"] < report["baselines"]["onnxruntime_fp32"]["size_bytes"] / 3
+    assert cli("verify", "out").code == 0
+    manifest = json.loads(Path("out/compress.json").read_text())
+    assert manifest["runtime"] == "onnxruntime-genai"
+    assert {"genai_config.json", "tokenizer.json", "model.onnx", "model.onnx.data"} <= set(manifest["files"])
+    model = compress.load("out")
+    assert len(model.predict(["the quick", "a lazy"])) == 2
+    assert "".join(model.stream("the quick", tokens=5)) == model.generate("the quick", tokens=5)
+    called = cli("bench", "out", "--target", target, "--seconds", "0", "--prompt", "the quick", "--json")
+    assert called.code == 0, called.err
+    document = json.loads(called.out)
+    assert set(document["workloads"]) == {"prefill", "decode"}
+    assert document["generations"]["out"]["prompt"] == "the quick"
+    assert cli("eval", "out", "--data", texts, "--json").code == 0
+    assert "MatMulNBits" in cli("inspect", "out").out
+
+
+def test_export_is_for_decoders_alone(tiny_models, tmp_path):
+    source = Artifact(kind=ArtifactKind.CHECKPOINT, folder=tiny_models("bert"), task="feature-extraction")
+    with pytest.raises(compress.core.errors.CompressError) as caught:
+        step(genai, source, {}, tmp_path / "made")
+    assert caught.value.code == "task-unsupported"
