@@ -1,5 +1,8 @@
+from importlib import import_module
+
 import pytest
 
+from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.core.recipe import Recipe, Step
 from compress.pipeline.steps import bind, check_chain, step_names, with_export
@@ -13,9 +16,10 @@ def test_every_module_under_passes_is_a_whole_pass():
     names = step_names()
     assert {"export.onnx", "quantize.dynamic", "quantize.static", "quantize.weights"} <= set(names)
     for name in names:
-        implementation = bind(Step(name=name)).implementation
+        implementation = import_module(f"compress.passes.{name}")
         assert implementation.ACCEPTS
         assert implementation.PRODUCES
+        assert issubclass(implementation.Config, Frozen)
         assert callable(implementation.apply)
         assert implementation.__doc__, name
 
