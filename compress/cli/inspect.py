@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from compress.pipeline.contents import Part
+    from compress.pipeline.savings import Saving
 
 Subject = Annotated[
     str, typer.Argument(metavar="MODEL|ARTIFACT", help="A model as `run` takes it, or what it published.")
@@ -30,24 +31,28 @@ def inspect(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> int:
-    """Show the bytes of MODEL or ARTIFACT by component and dtype, and how sparse weights are."""
+    """Show the bytes of MODEL or ARTIFACT by component and dtype, and what pruning a model would save."""
     del debug
     from compress.core.artifact import GRAPH_NAME
     from compress.pipeline.contents import artifact_parts, checkpoint_parts
 
     console = Console(as_json=json, verbosity=-quiet)
     operators: dict[str, int] = {}
+    saved: list[Saving] = []
     if (Path(subject) / GRAPH_NAME).is_file():
         facts: dict[str, object] = {"subject": subject, "kind": "onnx"}
         parts, operators = artifact_parts(Path(subject))
     else:
         facts, folder = _model(subject, task=task, offline=offline, console=console)
         parts = checkpoint_parts(folder)
+        saved = _savings(folder, str(facts["task"]), console)
     if json:
-        console.json(_document(facts, parts, operators))
+        console.json({**_document(facts, parts, operators), "savings": _saving_lines(saved)})
         return 0
     console.out(", ".join(f"{key}: {value}" for key, value in facts.items()))
     console.print(_table(parts))
+    if saved:
+        console.print(_savings_table(saved, total=sum(part.elements or 0 for part in parts)))
     if operators:
         console.out("operators: " + ", ".join(f"{count} {name}" for name, count in operators.items()))
     return 0
@@ -60,6 +65,41 @@ def _model(ref: str, *, task: str | None, offline: bool, console: Console) -> tu
     model = resolve(ref, task=task, offline=offline, cache=cache_folder(), note=console.note)
     facts = {"subject": model.ref, "kind": model.kind.value, "task": model.task}
     return {**facts, "parameters": model.parameters}, model.folder
+
+
+def _savings(folder: Path, task: str, console: Console) -> list[Saving]:
+    """What pruning would save; where it is not known, a note says why."""
+    from compress.core.errors import CompressError
+    from compress.pipeline.savings import savings
+
+    try:
+        return savings(folder, task)
+    except CompressError as error:
+        console.note(f"what pruning would save is not known: {error.message}")
+        return []
+
+
+def _saving_lines(saved: Sequence[Saving]) -> list[dict[str, object]]:
+    return [
+        {"step": one.step, "removes": one.removes, "parameters": one.parameters, "size_bytes": one.size_bytes}
+        for one in saved
+    ]
+
+
+def _savings_table(saved: Sequence[Saving], *, total: int) -> Table:
+    from rich.table import Table
+
+    from compress.core.units import human_bytes
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("step", "would remove"):
+        table.add_column(name)
+    for name in ("weights", "share", "fp32 bytes"):
+        table.add_column(name, justify="right")
+    for one in saved:
+        share = f"{one.parameters / total:.1%}" if total else ""
+        table.add_row(one.step, one.removes, f"{one.parameters:,}", share, human_bytes(one.size_bytes))
+    return table
 
 
 def _document(

@@ -16,7 +16,7 @@ from compress.model.structure.observed import observe
 from compress.model.structure.outputs import answer, ready
 from compress.model.structure.rewrite import save_changed
 from compress.model.structure.shrink import masked, narrowed, set_matrix, shrink
-from compress.model.structure.sites import sites_of, with_tables
+from compress.model.structure.sites import sites_of, unit_size, with_tables
 from compress.model.structure.stack import matrix_of
 from compress.numerics.allocate import Choice, allocate
 from compress.numerics.elimination import Removals, costs_of, eliminate
@@ -144,14 +144,6 @@ def _divided(
         options.append(widths)
         target += unit * (total - remaining)
     return [widths[steps] for widths, steps in zip(options, allocate(choices, target), strict=True)]
-
-
-def unit_size(module: torch.nn.Module, site: Site) -> int:
-    """How many weights belong to one unit of a site."""
-    size: int = site.units.columns.shape[1] * len(matrix_of(module.get_submodule(site.units.consumer)))
-    for name, rows in site.units.rows.items():
-        size += rows.shape[1] * matrix_of(module.get_submodule(name)).shape[1]
-    return size
 
 
 def _config(

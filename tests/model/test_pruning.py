@@ -16,11 +16,12 @@ from compress.model.load import empty_module, load_module
 from compress.model.structure.depth import only_blocks
 from compress.model.structure.outputs import answer, ready
 from compress.model.structure.shrink import masked, narrowed
-from compress.model.structure.sites import sites_of, with_tables
-from compress.model.structure.stack import find_stack
+from compress.model.structure.sites import find_sites, sites_of, with_tables
+from compress.model.structure.stack import find_stack, linears, matrix_of
 from compress.model.structure.widths import WIDTHS
 from compress.passes.export import onnx as export
-from compress.passes.prune import ffn, heads, layers
+from compress.passes.prune import ffn, heads, layers, sparse
+from compress.pipeline.savings import savings
 from tests import tiny
 from tests.unit.graphs import PROFILE
 
@@ -170,3 +171,66 @@ def test_a_structure_that_is_not_supported_is_refused(name, step, config, tiny_m
     with pytest.raises(CompressError) as caught:
         prune(tiny_models(name), tmp_path, name, [(step, config)])
     assert caught.value.code == "structure-unsupported"
+
+
+@pytest.mark.parametrize("name", ["bert", "llama"])
+def test_widths_that_differ_by_layer_save_as_much_and_are_read_again(name, tiny_models, tmp_path):
+    def widths(uniform):
+        steps = [(ffn, {"ratio": 0.5, "multiple": 8, "uniform": uniform})]
+        pruned = prune(tiny_models(name), tmp_path / str(uniform), name, steps)
+        module = load_module(pruned.folder, pruned.task)
+        sites = [site for site in _sites(module) if site.kind == "ffn"]
+        return [len(site.units) for site in sites]
+
+    assert widths(True) == [32, 32]
+    free = widths(False)
+    assert sum(free) == 64
+    assert all(width % 8 == 0 and width >= 8 for width in free)
+
+
+def _sites(module):
+    batch = {"input_ids": torch.arange(5, 15)[None]}
+    return find_sites(find_stack(module), lambda: answer(ready(module), batch, grad=True))
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
+def test_what_inspect_says_is_what_goes(name, tiny_models, tmp_path):
+    said = {
+        saving.step: saving.parameters for saving in savings(tiny_models(name), tiny.ARCHITECTURES[name][2])
+    }
+    before = parameters(tiny_models(name), name)
+    for step, config in ((layers, {"count": 1}), (ffn, {"ratio": 0.25, "multiple": 1})):
+        key = f"prune.{step.__name__.rpartition('.')[2]}"
+        pruned = prune(tiny_models(name), tmp_path / key, name, [(step, config)])
+        assert before - parameters(pruned.folder, name) == said[key]
+
+
+def parameters(folder, name):
+    return sum(p.numel() for p in load_module(folder, tiny.ARCHITECTURES[name][2]).parameters())
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"method": "magnitude"}, {"method": "wanda", "pattern": "2:4"}, {"method": "sparsegpt", "ratio": 0.25}],
+)
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+def test_zeros_are_where_they_were_asked_for(name, config, tiny_models, tmp_path):
+    pruned = prune(tiny_models(name), tmp_path, name, [(sparse, config)])
+    module = load_module(pruned.folder, pruned.task)
+    for linear in linears(find_stack(module).blocks).values():
+        matrix = matrix_of(linear)
+        assert (matrix == 0).float().mean().item() == pytest.approx(config.get("ratio", 0.5), abs=0.01)
+        if "pattern" in config:
+            assert ((matrix.reshape(len(matrix), -1, 4) == 0).sum(dim=2) == 2).all()
+
+
+def test_refitting_leaves_less_error_than_cutting(tiny_models, tmp_path):
+    batch = {"input_ids": torch.randint(5, 150, (16, 16), generator=torch.Generator().manual_seed(9))}
+    expected = answer(ready(load_module(tiny_models("bert"), "feature-extraction")), batch).values
+    errors = []
+    for refit in (True, False):
+        steps = [(ffn, {"ratio": 0.25, "multiple": 8, "reconstruct": refit})]
+        pruned = prune(tiny_models("bert"), tmp_path / str(refit), "bert", steps)
+        found = answer(ready(load_module(pruned.folder, pruned.task)), batch).values
+        errors.append((found - expected).square().mean().item())
+    assert errors[0] < errors[1]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from compress.core.errors import CompressError
 from compress.model.structure.influence import Units, find_units
-from compress.model.structure.stack import Stack, find_stack, linears
+from compress.model.structure.stack import Stack, find_stack, linears, matrix_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,8 +34,8 @@ class Site:
     """Parameters (.., U) with a column for each head: a bias of relative positions."""
 
 
-def find_sites(module: torch.nn.Module, stack: Stack, run: Callable[[], Any]) -> list[Site]:
-    """All sites of a module, block by block; `run` runs it on one small input.
+def find_sites(stack: Stack, run: Callable[[], Any]) -> list[Site]:
+    """All sites of a module's blocks; `run` runs the module on one small input.
 
     Blocks of the same names and shapes have the same structure, so one of each kind is looked at.
 
@@ -89,12 +89,21 @@ def sites_of(module: torch.nn.Module, kind: Kind, run: Callable[[], Any]) -> lis
         CompressError: there are none.
     """
     stack = find_stack(module)
-    sites = [site for site in find_sites(module, stack, run) if site.kind == kind]
+    sites = [site for site in find_sites(stack, run) if site.kind == kind]
     if not sites:
         what = {"ffn": "feed-forward units", "heads": "attention heads"}[kind]
         message = f"found no {what} that can be removed one by one in {type(module).__name__}.{stack.path}"
         raise CompressError("structure-unsupported", message, hint="leave this step out")
     return sites
+
+
+def unit_size(module: torch.nn.Module, site: Site) -> int:
+    """How many weights belong to one unit of a site."""
+    size: int = site.units.columns.shape[1] * len(matrix_of(module.get_submodule(site.units.consumer)))
+    for name, rows in site.units.rows.items():
+        linear = module.get_submodule(name)
+        size += rows.shape[1] * (matrix_of(linear).shape[1] + (linear.bias is not None))
+    return size
 
 
 def _signature(block: torch.nn.Module) -> object:
