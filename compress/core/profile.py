@@ -40,6 +40,8 @@ class DefaultBudgets(Frozen):
     """Budgets that hold where the user sets none (written as the flags are: `1%`, `0.5pt`)."""
 
     max_drop: str
+    max_perplexity: str = "1.05x"
+    """Where accuracy is the perplexity of a decoder, whose percents weigh less than points of a task."""
     min_speedup: float | None = None
 
 

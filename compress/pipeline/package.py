@@ -25,6 +25,7 @@ _SERVER = "compress.serve.__main__"
 _ALWAYS = ("numpy", "tokenizers", "fastapi", "uvicorn")
 _RUNTIMES = {
     "onnxruntime": ("onnxruntime",),
+    "onnxruntime-genai": ("onnxruntime", "onnxruntime-genai"),
     "openvino": ("onnxruntime", "openvino"),
 }
 _MEDIA = {"image": ("pillow",), "audio": ("soundfile", "scipy")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -93,7 +93,7 @@ def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Pl
         profile=profile,
         recipes=checked,
         chosen_by_user=recipe is not None,
-        budgets=budgets,
+        budgets=_with_perplexity(budgets, settings, profile, preset, model),
         prefer=preset.prefer if preset else "speed",
         settings=settings,
         out=out,
@@ -141,6 +141,17 @@ def _budgets(settings: Layered, profile: Profile, preset: Preset | None) -> Budg
         max_memory=parse_size(values.max_memory) if values.max_memory else None,
         set_by_user=frozenset(name for name in _BUDGETS if settings.is_set(name)),
     )
+
+
+def _with_perplexity(
+    budgets: Budgets, settings: Layered, profile: Profile, preset: Preset | None, model: Model
+) -> Budgets:
+    """The budgets with the profile's own for perplexity, where that is what is judged and none is set."""
+    values: Settings = settings.values
+    judged = model.kind is ModelKind.DECODER and values.metric in (None, "perplexity")
+    if values.max_drop or preset or not judged:
+        return budgets
+    return replace(budgets, max_drop=parse_max_drop(profile.budgets.max_perplexity))
 
 
 def describe(plan: Plan) -> dict[str, object]:

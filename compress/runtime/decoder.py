@@ -77,17 +77,17 @@ class Decoder:
         params.set_search_options(**{"do_sample": False, **search}, max_length=longest, min_length=longest)
         generator = self._genai.Generator(self._model, params)
         generator.append_tokens(prompt)
-        return Session(generator, prompt=len(prompt), longest=longest)
+        return Session(generator, prompt=prompt, longest=longest)
 
 
 class Session:
     """A prompt that was read and the tokens that follow it."""
 
-    def __init__(self, generator: Any, *, prompt: int, longest: int) -> None:
+    def __init__(self, generator: Any, *, prompt: np.ndarray, longest: int) -> None:
         self._generator = generator
         self._prompt = prompt
         self._longest = longest
-        self._length = prompt
+        self._length = len(prompt)
 
     @property
     def is_full(self) -> bool:
@@ -107,9 +107,10 @@ class Session:
         return last
 
     def rewind(self) -> None:
-        """Forget all but the prompt."""
-        self._generator.rewind_to(self._prompt)
-        self._length = self._prompt
+        """Forget all but the prompt. Its last token is read again, for the logits after it."""
+        self._generator.rewind_to(len(self._prompt) - 1)
+        self._generator.append_tokens(self._prompt[-1:])
+        self._length = len(self._prompt)
 
 
 def continuation(decoder: Decoder, ids: Sequence[int], *, tokens: int, **search: Any) -> Iterator[int]:

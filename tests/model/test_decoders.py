@@ -68,7 +68,7 @@ def test_the_graph_writes_what_the_module_writes(name, decoders, tmp_path):
 
 def test_a_decoder_becomes_an_artifact(cli, decoders, tmp_path):
     texts = tmp_path / "texts.txt"
-    texts.write_text("".join(f"{tiny.TEXT[start : start + 70]}\n" for start in range(0, 120, 2)))
+    texts.write_text("".join(f"{tiny.TEXT[start : start + 70]}\n" for start in range(0, 130)))
     recipe = tmp_path / "small.yaml"
     recipe.write_text("steps:\n  - quantize.round: {bits: 4, group_size: 16}\n")
     target = tmp_path / "small-target.yaml"

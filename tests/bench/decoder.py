@@ -1,0 +1,162 @@
+"""This project beside its peers on a decoder, in one run: size, perplexity, speed, cost of making.
+
+    python -m tests.bench.decoder MODEL --calibration valid.txt --data test.txt [--seconds 120]
+        [--recipes gptq-int4,gptq-int4-128] [--gguf MODEL.gguf]
+
+Perplexity is on windows of `--data` (text that no calibration saw), of what each artifact's own graph gives.
+Times are interleaved; llama.cpp is run where llama-cpp-python is installed and `--gguf` names a file for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from compress.core.artifact import ArtifactKind, Silent
+from compress.core.profile import load_profile
+from compress.graph.session import GENAI, open_runner
+from compress.measure.host import usable_cores
+from compress.measure.latency import interleave, ratio
+from compress.measure.processes import Contender
+from compress.measure.torch_runner import TorchRunner
+from compress.pipeline.workloads import DECODE, PREFILL, feeds_of, workloads_of
+from compress.runtime.preprocess import load_preprocessor
+from compress.runtime.text import load_tokenizer
+from tests.bench.decoder_peers import PEERS
+from tests.bench.encoder import Made, measured
+
+WINDOW = 512
+TORCH = "PyTorch fp32"
+
+
+def make_all(model: Path, recipes: list[str], text: Path, work: Path) -> list[Made]:
+    made = [Made(TORCH, model / "model.safetensors", "torch")]
+    for index, name in enumerate(PEERS):
+        out = work / f"peer{index}"
+        command = [sys.executable, "-m", "tests.bench.decoder_peers", name, str(model), str(out), str(text)]
+        made.append(measured(name, out / "model.onnx", GENAI, command))
+    return made + [ours(model, recipe, text, work) for recipe in recipes]
+
+
+def ours(model: Path, recipe: str, text: Path, work: Path) -> Made:
+    """`compress run`, whose report says what each step cost."""
+    out = work / recipe
+    words = ["--data", str(text), "--recipe", recipe, "--max-drop", "10x", "--seconds", "1", "--limit", "80"]
+    command = [sys.executable, "-m", "compress", "run", str(model), *words, "--out", str(out), "-q"]
+    measured(recipe, out, GENAI, command)
+    steps = json.loads((out / "report.json").read_text(encoding="utf8"))["steps"]
+    own = [step for step in steps if step["config"]["recipe"] == recipe]
+    seconds, peak = sum(step["seconds"] for step in own), max(step["peak_rss_bytes"] for step in own)
+    return Made(f"compress {recipe}", out / "model.onnx", GENAI, seconds, peak)
+
+
+def perplexities(made: list[Made], model: Path, text: Path, windows: int) -> dict[str, float]:
+    """exp of the mean negative log likelihood over whole windows, of each artifact."""
+    ids = load_tokenizer(model).encode(text.read_text(encoding="utf8"), add_special_tokens=False).ids
+    count = min(windows, len(ids) // WINDOW)
+    parts = np.array(ids[: count * WINDOW], dtype=np.int64).reshape(count, WINDOW)
+    return {one.name: math.exp(_nats(one, model, parts)) for one in made}
+
+
+def _nats(one: Made, model: Path, parts: np.ndarray) -> float:
+    runner = TorchRunner(model, "text-generation") if one.runtime == "torch" else open_runner(one.path)
+    total = 0.0
+    for part in parts:
+        logits = runner.run({"input_ids": part[None], "attention_mask": np.ones((1, WINDOW), np.int64)})
+        values = logits["logits"][0, :-1].astype(np.float64)
+        values -= values.max(axis=-1, keepdims=True)
+        chances = values - np.log(np.exp(values).sum(axis=-1, keepdims=True))
+        total -= float(chances[np.arange(WINDOW - 1), part[1:]].sum())
+    return total / (len(parts) * (WINDOW - 1))
+
+
+def race(made: list[Made], model: Path, seconds: float):
+    workloads = workloads_of(load_profile("cpu"), ArtifactKind.GENAI)
+    runner = open_runner(made[-1].path)
+    preprocessor = load_preprocessor(made[-1].path.parent, task="text-generation", inputs=runner.inputs)
+    contenders = [
+        Contender(
+            name=one.name,
+            model=model if one.runtime == "torch" else one.path.parent,
+            runtime=one.runtime,
+            task="text-generation",
+            threads=usable_cores(),
+        )
+        for one in made
+    ]
+    feeds = feeds_of(workloads, preprocessor)
+    timings = interleave(contenders, feeds, progress=Silent(), budget_s=seconds)
+    return timings, feeds[PREFILL]["input_ids"].size
+
+
+def llama_cpp(path: Path, text: str) -> dict[str, float]:
+    """Decode and prefill of llama.cpp, by itself after the race: its numbers are of another moment."""
+    import time
+
+    from llama_cpp import Llama
+
+    model = Llama(str(path), n_ctx=512, n_threads=usable_cores(), verbose=False)
+    ids = model.tokenize(text.encode())[:128]
+    found = {}
+    for _ in range(3):
+        model.reset()
+        start = time.perf_counter()
+        model.eval(ids)
+        found["prefill"] = max(found.get("prefill", 0), len(ids) / (time.perf_counter() - start))
+        start = time.perf_counter()
+        for _ in range(32):
+            model.eval([model.sample(temp=0)])
+        found["decode"] = max(found.get("decode", 0), 32 / (time.perf_counter() - start))
+    return found
+
+
+def show(made: list[Made], scores: dict[str, float], timings, tokens: int) -> None:
+    table = Table("what", "MB", "perplexity", "made in s", "peak MB", "prefill", "decode", "decode tok/s")
+    for one in made:
+        speeds = {
+            workload: ratio(timings, baseline=TORCH, contender=one.name, workload=workload)
+            for workload in (PREFILL, DECODE)
+        }
+        table.add_row(
+            one.name,
+            f"{one.size_bytes / 1e6:.1f}",
+            f"{scores[one.name]:.2f} ({scores[one.name] / scores[TORCH]:.3f}x)",
+            f"{one.seconds:.0f}",
+            f"{one.peak_bytes / 1e6:.0f}",
+            *(f"{r.value:.2f}x ({r.low:.2f}-{r.high:.2f})" for r in speeds.values()),
+            f"{timings.throughput(one.name, DECODE, batch=1):.1f}",
+        )
+    console = Console(width=150)
+    console.print(table)
+    console.print(f"prompt of {tokens} tokens; ratios to {TORCH}; {'; '.join(timings.noise)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--calibration", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--recipes", default="gptq-int4,gptq-int4-128,round-int4")
+    parser.add_argument("--windows", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--gguf", type=Path)
+    words = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        made = make_all(words.model, words.recipes.split(","), words.calibration, Path(folder))
+        scores = perplexities(made, words.model, words.data, words.windows)
+        timings, tokens = race(made, words.model, words.seconds)
+        show(made, scores, timings, tokens)
+        if words.gguf:
+            print("llama.cpp", llama_cpp(words.gguf, words.data.read_text(encoding="utf8")[:4000]))
+
+
+if __name__ == "__main__":
+    main()
