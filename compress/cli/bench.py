@@ -8,6 +8,7 @@ import typer
 
 from compress.cli import options as o
 from compress.cli.console import Console
+from compress.cli.device import reached
 
 
 def bench(
@@ -18,6 +19,8 @@ def bench(
     target: o.Target = None,
     task: o.Task = None,
     seconds: o.Seconds = None,
+    remote: o.Remote = None,
+    remote_python: o.RemotePython = "python3",
     seed: o.Seed = None,
     offline: o.Offline = False,
     json: o.Json = False,
@@ -25,7 +28,7 @@ def bench(
     verbose: o.Verbose = False,
     debug: o.Debug = False,
 ) -> None:
-    """Time artifacts and models in turn, here, at the target's workloads."""
+    """Time artifacts and models in turn, here or on a device, at the target's workloads."""
     console = Console(as_json=json, verbosity=verbose - quiet)
     del debug
     from compress.core.profile import load_profile
@@ -36,9 +39,11 @@ def bench(
     flags = {"target": target, "seconds": seconds, "seed": seed, "offline": offline}
     values = current(flags).values
     found = [find_subject(ref, task=task, offline=values.offline, note=console.note) for ref in subjects]
-    document = run_bench(
-        found, load_profile(values.target), seconds=values.seconds, seed=values.seed, progress=console
-    )
+    profile = load_profile(values.target)
+    with reached(remote, remote_python) as device:
+        document = run_bench(
+            found, profile, seconds=values.seconds, seed=values.seed, progress=console, device=device
+        )
     if json:
         console.json(document)
     else:
