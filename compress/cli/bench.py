@@ -8,6 +8,7 @@ import typer
 
 from compress.cli import options as o
 from compress.cli.console import Console
+from compress.cli.device import reached
 
 
 def bench(
@@ -25,6 +26,8 @@ def bench(
         bool, typer.Option("--chat", help="Put the prompt into the model's chat template.")
     ] = False,
     tokens: Annotated[int, typer.Option("--tokens", help="Tokens to write after the prompt.")] = 64,
+    remote: o.Remote = None,
+    remote_python: o.RemotePython = "python3",
     seed: o.Seed = None,
     offline: o.Offline = False,
     json: o.Json = False,
@@ -32,7 +35,7 @@ def bench(
     verbose: o.Verbose = False,
     debug: o.Debug = False,
 ) -> None:
-    """Time artifacts and models in turn, here, at the target's workloads."""
+    """Time artifacts and models in turn, here or on a device, at the target's workloads."""
     console = Console(as_json=json, verbosity=verbose - quiet)
     del debug
     from compress.cli.generation import show
@@ -49,9 +52,11 @@ def bench(
         for one in found:
             if one.runtime != "torch":
                 written[one.name] = show(one, prompt, tokens=tokens, chat=chat, console=console)
-    document = run_bench(
-        found, load_profile(values.target), seconds=values.seconds, seed=values.seed, progress=console
-    )
+    profile = load_profile(values.target)
+    with reached(remote, remote_python) as device:
+        document = run_bench(
+            found, profile, seconds=values.seconds, seed=values.seed, progress=console, device=device
+        )
     if json:
         console.json({**document, "generations": written} if written else document)
     else:

@@ -9,6 +9,7 @@ import typer
 
 from compress.cli import options as o
 from compress.cli.console import Console
+from compress.cli.device import reached
 
 
 def compare(
@@ -25,6 +26,8 @@ def compare(
     price_per_hour: o.Price = None,
     limit: o.Limit = None,
     seconds: o.Seconds = None,
+    remote: o.Remote = None,
+    remote_python: o.RemotePython = "python3",
     seed: o.Seed = None,
     offline: o.Offline = False,
     json: o.Json = False,
@@ -42,7 +45,9 @@ def compare(
 
     values = current(flags).values
     find = partial(find_subject, task=task, offline=values.offline, note=console.note)
-    found = run_compare([find(ref) for ref in subjects], values, progress=console)
+    named = [find(ref) for ref in subjects]
+    with reached(remote, remote_python) as device:
+        found = run_compare(named, values, progress=console, device=device)
     if json:
         console.json(found.model_dump(mode="json"))
         return

@@ -82,6 +82,11 @@ Price = Annotated[
     float | None,
     typer.Option("--price-per-hour", help="What the machine costs, in USD.", show_default="the profile's"),
 ]
+Remote = Annotated[
+    str | None,
+    typer.Option(metavar="USER@HOST", help="Time on this device, by ssh; nothing is left on it."),
+]
+RemotePython = Annotated[str, typer.Option(metavar="PATH", help="The Python there, which has onnxruntime.")]
 Limit = Annotated[int | None, typer.Option(help="Use at most so many items of the data.")]
 
 PLAN_SETTINGS = (

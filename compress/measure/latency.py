@@ -20,7 +20,7 @@ import numpy as np
 from compress.core.report import Latency, Ratio
 from compress.measure.energy import find_meter
 from compress.measure.noise import Usage, machine_noise, unsteady
-from compress.measure.processes import PATIENCE_S, Contender, Worker, contenders_started
+from compress.measure.processes import PATIENCE_S, Timed, Worker, contenders_started
 from compress.stats.ratio import speedup
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from compress.core.artifact import Feeds, Progress
     from compress.measure.energy import Meter
+    from compress.measure.remote import Device
 
 MINIMUM_ROUNDS = 7
 """Rounds that are taken even past the budget: with six or more an interval of 95% exists."""
@@ -100,7 +101,7 @@ def _with_launch(factor: float) -> float:
 
 
 def interleave(
-    contenders: Sequence[Contender],
+    contenders: Sequence[Timed],
     workloads: Mapping[str, Feeds],
     *,
     progress: Progress,
@@ -108,6 +109,7 @@ def interleave(
     rounds: int | None = None,
     seed: int = 0,
     patience_s: float = PATIENCE_S,
+    device: Device | None = None,
 ) -> Timings:
     """Time every contender at every workload.
 
@@ -127,11 +129,12 @@ def interleave(
         rounds=rounds,
         seed=seed,
         patience_s=patience_s,
+        device=device,
     )
 
 
 def interleave_own(
-    contenders: Sequence[Contender],
+    contenders: Sequence[Timed],
     feeds: Mapping[Place, Feeds],
     *,
     progress: Progress,
@@ -139,9 +142,10 @@ def interleave_own(
     rounds: int | None = None,
     seed: int = 0,
     patience_s: float = PATIENCE_S,
+    device: Device | None = None,
 ) -> Timings:
     """`interleave`, where each contender has inputs of its own for each workload: models with other
-    vocabularies cannot be given the same numbers.
+    vocabularies cannot be given the same numbers. `device` is where all of them are, if not here.
 
     Raises:
         WorkerFailed: a contender could not be loaded or run.
@@ -149,8 +153,8 @@ def interleave_own(
     with tempfile.TemporaryDirectory() as folder:
         written = _written(feeds, Path(folder))
         with contenders_started(contenders, progress=progress, patience_s=patience_s) as workers:
-            meter = find_meter(contenders[0].provider)
-            race = _Race(workers, written, random.Random(seed), meter)
+            meter = None if device else find_meter(contenders[0].provider)
+            race = _Race(workers, written, random.Random(seed), meter, device)
             return race.run(progress, budget_s=budget_s, rounds=rounds)
 
 
@@ -188,11 +192,13 @@ class _Race:
         feeds: dict[Place, Path],
         order: random.Random,
         meter: Meter | None,
+        device: Device | None,
     ) -> None:
         self._workers = workers
         self._feeds = feeds
         self._order = order
         self._meter = meter
+        self._device = device
         self._joules: dict[Place, list[float]] = {}
         self._workloads = list(dict.fromkeys(workload for _, workload in feeds))
         self._places = [(contender, workload) for workload in self._workloads for contender in workers]
@@ -204,14 +210,14 @@ class _Race:
             for place in self._places:
                 turns[place] = self._warm_up(place)
                 advance()
-        before, used = Usage.now(), self._used()
+        before, used = self._usage(), self._used()
         with progress.track("measure speed", math.ceil(budget_s)) as advance:
             clock = _Clock(budget_s)
             while places := self._unfinished(clock, rounds):
                 self._round(places, turns)
                 advance(clock.whole_seconds())
-        noise = machine_noise(before, Usage.now(), ours=self._used() - used)
-        return self._timings(noise)
+        after, ours = self._usage(), self._used() - used
+        return self._timings(machine_noise(before, after, ours=ours) if before and after else [])
 
     def _warm_up(self, place: Place) -> _Turn:
         """First calls allocate and pack weights; the last one's time says how long a turn is."""
@@ -265,9 +271,16 @@ class _Race:
         timings.noise.extend(unsteady({place: timings.medians(*place) for place in self._places}))
         return timings
 
+    def _usage(self) -> Usage | None:
+        """Of the machine that the workers are on."""
+        return self._device.usage() if self._device else Usage.now()
+
     def _used(self) -> float:
-        """Seconds of processor time that the workers and this process have taken."""
-        return time.process_time() + sum(worker.cpu_seconds() for worker in self._workers.values())
+        """Seconds of that machine's processor time that the workers have taken, and this process if it
+        is there too.
+        """
+        own = 0.0 if self._device else time.process_time()
+        return own + sum(worker.cpu_seconds() for worker in self._workers.values())
 
 
 class _Clock:

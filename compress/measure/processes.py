@@ -16,9 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import IO, TYPE_CHECKING, Any, Literal
-
-import psutil
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
 from compress.core.errors import CompressError
 
@@ -31,7 +29,7 @@ PATIENCE_S = 900.0
 """Seconds after which a worker that has not answered counts as hung."""
 
 Runtime = Literal["torch", "onnxruntime", "onnxruntime-genai", "openvino"]
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUMTHREADS", "MKL_NUMTHREADS", "OPENBLAS_NUMTHREADS")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +63,33 @@ class Contender:
         package = str(Path(__file__).parents[2])
         known = os.environ.get("PYTHONPATH")
         path = os.pathsep.join([package, known] if known else [package])
-        threads = dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
+        threads = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
         return {**os.environ, **threads, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
+
+    def place(self, feeds: Path) -> str:
+        """Where the worker finds a file of inputs."""
+        return str(feeds)
+
+
+class Timed(Protocol):
+    """What a process can be started for: a `Contender`, or one on another machine."""
+
+    @property
+    def name(self) -> str:
+        """By which it is told from the others."""
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that runs it."""
+
+    def command(self) -> list[str]:
+        """The worker's command line."""
+
+    def environment(self) -> dict[str, str]:
+        """The worker's environment."""
+
+    def place(self, feeds: Path) -> str:
+        """Where the worker finds a file of inputs; it is brought there."""
 
 
 class WorkerFailed(CompressError):
@@ -80,13 +103,15 @@ class WorkerFailed(CompressError):
 class Worker:
     """A contender's process, loaded and waiting."""
 
-    def __init__(self, contender: Contender, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, contender: Timed, *, patience_s: float = PATIENCE_S) -> None:
         """Start it and wait until its model is loaded.
 
         Raises:
             WorkerFailed: it died or did not answer in time; nothing is left running.
         """
         self.name = contender.name
+        self._contender = contender
+        self._placed: dict[Path, str] = {}
         self._patience_s = patience_s
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
         self._process = _start(contender, self._complaints)
@@ -97,6 +122,7 @@ class Worker:
             self.close()
             raise
         self.load_s: float = first["load_s"]
+        self._cpu_s: float = first["cpu_s"]
         self.peak_rss_bytes: int = first["peak_rss_bytes"]
 
     def time(self, feeds: Path, *, calls: int) -> list[float]:
@@ -106,19 +132,20 @@ class Worker:
             WorkerFailed: the process died or did not answer in time.
         """
         assert self._process.stdin is not None
+        if feeds not in self._placed:
+            self._placed[feeds] = self._contender.place(feeds)
         try:
-            self._process.stdin.write(json.dumps({"feeds": str(feeds), "calls": calls}) + "\n")
+            self._process.stdin.write(json.dumps({"feeds": self._placed[feeds], "calls": calls}) + "\n")
             self._process.stdin.flush()
         except OSError:  # the pipe broke because the process is gone
             raise self._died() from None
         answer = self._answer()
-        self.peak_rss_bytes = answer["peak_rss_bytes"]
+        self.peak_rss_bytes, self._cpu_s = answer["peak_rss_bytes"], answer["cpu_s"]
         return [nanoseconds / 1e9 for nanoseconds in answer["nanoseconds"]]
 
     def cpu_seconds(self) -> float:
-        """Processor time that the process has taken so far, over all its threads."""
-        times = psutil.Process(self._process.pid).cpu_times()
-        return float(times.user + times.system)
+        """Processor time that the process had taken at its last answer, over all its threads."""
+        return self._cpu_s
 
     def close(self) -> None:
         """End the process and collect it. It has nothing to save, so it is not asked first."""
@@ -149,7 +176,7 @@ class Worker:
 
 @contextmanager
 def contenders_started(
-    contenders: Sequence[Contender], *, progress: Progress, patience_s: float = PATIENCE_S
+    contenders: Sequence[Timed], *, progress: Progress, patience_s: float = PATIENCE_S
 ) -> Iterator[dict[str, Worker]]:
     """Workers by name, started one after another so that load times do not disturb each other.
     All are gone when the block ends, however it ends.
@@ -167,7 +194,7 @@ def contenders_started(
         yield workers
 
 
-def _start(contender: Contender, complaints: IO[bytes]) -> subprocess.Popen[str]:
+def _start(contender: Timed, complaints: IO[bytes]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         contender.command(),
         env=contender.environment(),

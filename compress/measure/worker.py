@@ -82,7 +82,9 @@ def read_feeds(path: Path) -> Feeds:
 
 
 def _answer(stream: TextIO, **values: Any) -> None:
-    stream.write(json.dumps({**values, "peak_rss_bytes": peak_rss_bytes()}) + "\n")
+    stream.write(
+        json.dumps({**values, "peak_rss_bytes": peak_rss_bytes(), "cpu_s": time.process_time()}) + "\n"
+    )
     stream.flush()
 
 

@@ -10,9 +10,11 @@ from compress.data.items import load_items
 from compress.graph.session import GENAI, open_runner
 from compress.measure.catalogue import choose_metric
 from compress.measure.evaluate import evaluate
+from compress.measure.host import detect_host
 from compress.measure.latency import interleave, ratio
 from compress.model.safety import read_json
 from compress.pipeline.judge import columns_of
+from compress.pipeline.remotely import contenders_on, describe
 from compress.pipeline.speed import threads_of
 from compress.pipeline.workloads import feeds_of, workloads_of
 from compress.runtime.preprocess import load_preprocessor
@@ -25,13 +27,21 @@ if TYPE_CHECKING:
     from compress.core.report import Accuracy
     from compress.core.settings import Settings
     from compress.measure.latency import Timings
+    from compress.measure.processes import Timed
+    from compress.measure.remote import Device
     from compress.pipeline.subjects import Subject
 
 
 def bench(
-    subjects: Sequence[Subject], profile: Profile, *, seconds: float, seed: int, progress: Progress
+    subjects: Sequence[Subject],
+    profile: Profile,
+    *,
+    seconds: float,
+    seed: int,
+    progress: Progress,
+    device: Device | None = None,
 ) -> dict[str, Any]:
-    """Time subjects in turn at the profile's workloads; ratios are against the first.
+    """Time subjects in turn at the profile's workloads, here or on a device; ratios are against the first.
 
     Raises:
         CompressError: one cannot be loaded or run, or they are for different tasks.
@@ -41,15 +51,29 @@ def bench(
     preprocessor = load_preprocessor(first.folder, task=first.task, inputs=first.specs())
     workloads = workloads_of(profile, _kind(subjects))
     feeds = feeds_of(workloads, preprocessor)
-    threads = threads_of(profile)
-    contenders = [one.contender(threads=threads, provider=profile.execution_provider) for one in subjects]
-    timings = interleave(contenders, feeds, progress=progress, budget_s=seconds, seed=seed)
+    contenders = contenders_of(subjects, profile, device=device, progress=progress)
+    timings = interleave(contenders, feeds, progress=progress, budget_s=seconds, seed=seed, device=device)
     return {
         "target": profile.name,
+        "host": describe(device) if device else detect_host().describe(),
         "workloads": {name: workload.model_dump() for name, workload in workloads.items()},
         "results": [_result(one, first, timings, workloads) for one in subjects],
         "noise": timings.noise,
     }
+
+
+def contenders_of(
+    subjects: Sequence[Subject], profile: Profile, *, device: Device | None, progress: Progress
+) -> Sequence[Timed]:
+    """Subjects as they are timed, here or on a device.
+
+    Raises:
+        CompressError: one cannot be sent.
+    """
+    if device is not None:
+        return contenders_on(device, subjects, profile, progress=progress)
+    threads = threads_of(profile)
+    return [one.contender(threads=threads, provider=profile.execution_provider) for one in subjects]
 
 
 def refuse_mixed(subjects: Sequence[Subject]) -> None:

@@ -24,6 +24,7 @@ from compress.measure.side_by_side import Judged, records_of
 from compress.pipeline.again import config_of, refuse_mixed
 from compress.pipeline.judge import columns_of
 from compress.pipeline.paces import estimate_paces, measure_paces
+from compress.pipeline.remotely import describe
 from compress.runtime.preprocess import load_preprocessor
 from compress.stats.front import beats, by_interval, by_value
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from compress.core.settings import Settings
     from compress.data.items import Items
     from compress.measure.metric import Metric, Records
+    from compress.measure.remote import Device
     from compress.pipeline.paces import Paces
     from compress.pipeline.subjects import Subject
     from compress.runtime.preprocess import Preprocessor
@@ -43,8 +45,11 @@ _HEADLINE = "latency"
 """The workload by which the front is drawn."""
 
 
-def compare(subjects: Sequence[Subject], settings: Settings, *, progress: Progress) -> Comparison:
-    """Judge and time models in turn; the first is what the others are compared with.
+def compare(
+    subjects: Sequence[Subject], settings: Settings, *, progress: Progress, device: Device | None = None
+) -> Comparison:
+    """Judge models here, and time them in turn, here or on a device; the first is what the others are
+    compared with.
 
     Raises:
         CompressError: one cannot be loaded or run, they are for different tasks, or the data does not fit.
@@ -53,19 +58,20 @@ def compare(subjects: Sequence[Subject], settings: Settings, *, progress: Progre
     host = detect_host()
     named = load_profile(settings.target)
     paid = priced(named, watts=settings.watts, price_per_hour=settings.price_per_hour)
-    profile = on_host(paid, host)
-    reasons = differences(profile, host)
+    profile = paid if device else on_host(paid, host)
+    reasons = [] if device else differences(profile, host)
     judgement = judge_all(subjects, settings, progress=progress)
-    paces = (
-        estimate_paces(subjects, profile, reasons=reasons, progress=progress)
-        if reasons
-        else measure_paces(subjects, profile, seconds=settings.seconds, seed=settings.seed, progress=progress)
-    )
+    if reasons:
+        paces = estimate_paces(subjects, profile, reasons=reasons, progress=progress)
+    else:
+        seconds, seed = settings.seconds, settings.seed
+        paces = measure_paces(subjects, profile, seconds=seconds, seed=seed, progress=progress, device=device)
     workloads = tuple(profile.workloads)
+    where = describe(device) if device else host.describe()
     return Comparison(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         task=subjects[0].task,
-        target=TargetFacts(profile=profile.name, host=host.describe(), measured=not reasons),
+        target=TargetFacts(profile=profile.name, host=where, measured=not reasons),
         workloads=profile.workloads,
         data=judgement.data,
         models=tuple(_compared(one, subjects, judgement, paces, workloads) for one in subjects),

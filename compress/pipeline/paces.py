@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from compress.core.report import Figures, Latency, Ratio, Samples
 from compress.measure.latency import Timings, interleave_own, ratio
 from compress.measure.roofline import estimate, estimated_speedup
+from compress.pipeline.again import contenders_of
 from compress.pipeline.costs import cost_of
-from compress.pipeline.speed import threads_of
 from compress.runtime.preprocess import load_preprocessor
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from compress.core.artifact import Feeds, Progress
     from compress.core.cost import Cost
     from compress.core.profile import Profile
+    from compress.measure.remote import Device
     from compress.pipeline.subjects import Subject
 
 
@@ -42,21 +43,26 @@ class Paces(Protocol):
 
 
 def measure_paces(
-    subjects: Sequence[Subject], profile: Profile, *, seconds: float, seed: int, progress: Progress
+    subjects: Sequence[Subject],
+    profile: Profile,
+    *,
+    seconds: float,
+    seed: int,
+    progress: Progress,
+    device: Device | None = None,
 ) -> Paces:
-    """Time all of them in turn, here.
+    """Time all of them in turn, here or on a device.
 
     Raises:
         CompressError: one cannot be loaded or run.
     """
-    threads = threads_of(profile)
-    contenders = [one.contender(threads=threads, provider=profile.execution_provider) for one in subjects]
+    contenders = contenders_of(subjects, profile, device=device, progress=progress)
     feeds = {
         (one.name, workload): arrays
         for one in subjects
         for workload, arrays in feeds_of(one, profile).items()
     }
-    timings = interleave_own(contenders, feeds, progress=progress, budget_s=seconds, seed=seed)
+    timings = interleave_own(contenders, feeds, progress=progress, budget_s=seconds, seed=seed, device=device)
     return Measured(profile=profile, timings=timings)
 
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
 from compress.core.paths import folder_files, published, unwritable
-from compress.pipeline.closure import PACKAGE, closure
+from compress.measure.sources import PACKAGE, closure
 from compress.pipeline.manifest import read_manifest, verify_folder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from compress.pipeline.manifest import Manifest
 
 MODEL = "model"
@@ -73,10 +74,10 @@ def _copy_model(artifact: Path, target: Path) -> None:
 
 
 def _copy_server(folder: Path) -> None:
-    root = Path(__file__).parents[2]
-    for name in closure([_SERVER]).files:
+    found = closure([_SERVER])
+    for name in found.files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / name, folder / name)
+        shutil.copyfile(found.root / name, folder / name)
     assert (folder / PACKAGE / "serve").is_dir()
 
 

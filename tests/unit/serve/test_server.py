@@ -20,7 +20,7 @@ import pytest
 import compress
 from compress.cli.main import main
 from compress.core.errors import CompressError
-from compress.pipeline.closure import closure
+from compress.measure.sources import closure
 from compress.pipeline.package import package_docker
 from tests.unit.cli.artifact import publish
 

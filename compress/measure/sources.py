@@ -23,9 +23,10 @@ _LEFT_OUT = frozenset({"compress.api"})
 
 @dataclass(frozen=True)
 class Closure:
-    """`files` of the package by their path from its parent, and the top modules that come from others."""
+    """`files` of the package by their path from its parent `root`, and the top modules from `others`."""
 
     files: tuple[Path, ...]
+    root: Path
     others: frozenset[str]
 
 
@@ -44,7 +45,7 @@ def closure(modules: Iterable[str]) -> Closure:
         others |= foreign
         waiting += [*own, *_parents(name)]
     files = sorted(path.relative_to(_ROOT.parent) for path in found.values())
-    return Closure(tuple(files), frozenset(others - sys.stdlib_module_names))
+    return Closure(tuple(files), _ROOT.parent, frozenset(others - sys.stdlib_module_names))
 
 
 def _parents(name: str) -> list[str]:
