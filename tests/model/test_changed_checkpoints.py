@@ -36,7 +36,8 @@ def outcome(tiny_models, tmp_path_factory):
         patch.setenv("HF_HUB_OFFLINE", "1")
         return compress.run(
             tiny_models("bert"), recipe=str(root / "recipe.yaml"), data=str(root / "judged.txt"),
-            calibration=[str(root / "free.txt")], max_drop="300pt", target="raspberry-pi-5", out=str(root / "out"),
+            calibration=[str(root / "free.txt")], max_drop="300pt", target="raspberry-pi-5",
+            out=str(root / "out"),
         )  # fmt: skip
 
 
