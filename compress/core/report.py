@@ -167,6 +167,13 @@ class CandidateLine(Frozen):
     why: str
 
 
+class Elsewhere(Frozen):
+    """Fidelity on text of a domain that no step saw, for models that were pruned or healed."""
+
+    source: str
+    accuracy: Accuracy
+
+
 class Evidence(Frozen):
     """The whole of `evidence.json`: what the pages draw and what a doubter re-computes."""
 
@@ -193,3 +200,4 @@ class Evidence(Frozen):
     noise: list[str]
     """What made these figures less certain: load, variation, throttling."""
     notes: list[str]
+    elsewhere: Elsewhere | None = None

@@ -10,7 +10,7 @@ from compress.graph.cached import made_up_step
 from compress.graph.ort import OrtRunner
 from compress.measure.roofline import estimate, estimated_speedup
 from compress.pipeline.contenders import FP32, RESULT
-from compress.pipeline.workloads import DECODE, PREFILL, STEPS, feeds_of, workloads_of
+from compress.pipeline.workloads import DECODE, PREFILL, STEPS, feeds_of, own_preprocessor, workloads_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,7 +57,8 @@ class Estimator:
         return EstimatedFinal(profile=self.profile, seconds=seconds, differences=self.differences)
 
     def _seconds(self, graph: Path) -> dict[str, float]:
-        feeds = feeds_of(workloads_of(self.profile, self.base.kind), self.preprocessor)
+        own = own_preprocessor(graph, self.base, self.preprocessor, "onnxruntime")
+        feeds = feeds_of(workloads_of(self.profile, self.base.kind), own)
         return {name: estimate(graph, self.profile, self._inputs(graph, one)) for name, one in feeds.items()}
 
     def _inputs(self, graph: Path, feeds: Feeds) -> Feeds:

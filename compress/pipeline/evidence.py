@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from compress.core.cost import Cost
-    from compress.core.report import Accuracy, Figures, Gate, Ratio, Samples
+    from compress.core.report import Accuracy, Elsewhere, Figures, Gate, Ratio, Samples
     from compress.pipeline.contenders import Candidate
     from compress.pipeline.execute import Dropped, Made
     from compress.pipeline.judge import Splits
@@ -154,6 +154,7 @@ def make_evidence(
     costs: dict[str, Cost],
     noise: Sequence[str],
     notes: Sequence[str],
+    elsewhere: Elsewhere | None = None,
 ) -> Evidence:
     """Put `evidence.json` together; `result` is the published graph."""
     parity = json.loads((trial.base.artifact.folder / EXPORT_FACTS).read_text(encoding="utf8"))["parity"]
@@ -173,6 +174,7 @@ def make_evidence(
         costs=costs,
         noise=list(noise),
         notes=list(notes),
+        elsewhere=elsewhere,
     )
 
 

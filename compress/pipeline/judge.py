@@ -148,13 +148,23 @@ class Judge:
         """Accuracy of one graph on the test split."""
         return self._judge({RESULT: (graph, runtime)}, self.splits.test, "judge the result")[RESULT]
 
-    def _judge(self, graphs: Mapping[str, tuple[Path, str]], items: Items, title: str) -> dict[str, Accuracy]:
+    def on(self, items: Items, graph: Path, *, runtime: str, metric: Metric) -> Accuracy:
+        """What one graph reaches on other items, by another metric."""
+        return self._judge({RESULT: (graph, runtime)}, items, "judge on other text", metric)[RESULT]
+
+    def _judge(
+        self,
+        graphs: Mapping[str, tuple[Path, str]],
+        items: Items,
+        title: str,
+        metric: Metric | None = None,
+    ) -> dict[str, Accuracy]:
         if not graphs:
             return {}
         runners = {name: open_runner(graph, runtime=runtime) for name, (graph, runtime) in graphs.items()}
         own = {name: self._own(graph.parent, runners[name]) for name, (graph, _) in graphs.items()}
         scores = evaluate(
-            self.splits.metric,
+            metric or self.splits.metric,
             open_runner(self.base.graph),
             runners,
             folder=self.base.folder,

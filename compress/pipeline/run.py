@@ -19,6 +19,7 @@ from compress.pipeline import evidence
 from compress.pipeline.cache import cache_folder, package_versions
 from compress.pipeline.contenders import FP32, RESULT, TORCH, make_candidates
 from compress.pipeline.costs import costs_of
+from compress.pipeline.elsewhere import elsewhere, told_elsewhere, told_tokens
 from compress.pipeline.estimate import Estimator
 from compress.pipeline.execute import Executor
 from compress.pipeline.gate import Findings, exit_code, judge
@@ -185,6 +186,10 @@ def _result(plan: Plan, trial: Trial) -> tuple[Artifact, Recipe]:
 def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> tuple[Report, Evidence]:
     plan = bench.plan
     accuracy = bench.judge.on_test(artifact.graph, runtime=recipe.runtime)
+    other = elsewhere(bench.judge, artifact.graph, recipe, task=plan.model.task)
+    notes = told_elsewhere(other) + told_tokens(
+        artifact.folder, bench.base.artifact.folder, bench.splits.test.rows
+    )
     final = bench.stopwatch.final(artifact.graph, runtime=recipe.runtime)
     sizes = {
         TORCH: checkpoint_bytes(plan.model.folder),
@@ -215,7 +220,8 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
         ratios=ratios,
         costs=costs_of(figures, plan.profile, joules_each=final.joules_each()),
         noise=final.noise,
-        notes=[],
+        notes=notes,
+        elsewhere=other,
     )
 
 

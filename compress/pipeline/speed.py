@@ -9,14 +9,12 @@ import numpy as np
 
 from compress.core.artifact import GRAPH_NAME, ArtifactKind
 from compress.core.report import Figures, Ratio, Samples
-from compress.graph.session import GENAI, open_runner
+from compress.graph.session import GENAI
 from compress.measure.host import usable_cores
 from compress.measure.latency import Timings, interleave_own, ratio
 from compress.measure.processes import Contender, Runtime
 from compress.pipeline.contenders import FP32, RESULT, TORCH
-from compress.pipeline.workloads import DECODE, PREFILL, feeds_of, workloads_of
-from compress.runtime.files import same_tokenizer
-from compress.runtime.preprocess import load_preprocessor
+from compress.pipeline.workloads import DECODE, PREFILL, feeds_of, own_preprocessor, workloads_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,11 +86,8 @@ class Stopwatch:
     def _own_feeds(self, contender: Contender) -> Mapping[str, Feeds]:
         """The workloads as ids of a contender's own vocabulary, token for token."""
         graph = contender.model / GRAPH_NAME if contender.model.is_dir() else contender.model
-        if same_tokenizer(graph.parent, self.base.folder):
-            return self.feeds()
-        inputs = open_runner(graph, runtime=contender.runtime).inputs
-        preprocessor = load_preprocessor(graph.parent, task=self.base.task, inputs=inputs)
-        return feeds_of(self.workloads, preprocessor)
+        own = own_preprocessor(graph, self.base, self.preprocessor, contender.runtime)
+        return feeds_of(self.workloads, own)
 
     def feeds(self) -> dict[str, Feeds]:
         """The workloads as inputs."""

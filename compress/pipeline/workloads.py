@@ -8,11 +8,15 @@ import numpy as np
 
 from compress.core.artifact import ArtifactKind
 from compress.core.profile import Workload
+from compress.graph.session import open_runner
+from compress.runtime.files import same_tokenizer
+from compress.runtime.preprocess import load_preprocessor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-    from compress.core.artifact import Feeds
+    from compress.core.artifact import Artifact, Feeds
     from compress.core.profile import Profile
     from compress.runtime.preprocess import Preprocessor
 
@@ -39,6 +43,19 @@ def headline_of(kind: ArtifactKind) -> str:
     decoders what their users wait for.
     """
     return DECODE if kind is ArtifactKind.GENAI else "throughput"
+
+
+def own_preprocessor(graph: Path, base: Artifact, preprocessor: Preprocessor, runtime: str) -> Preprocessor:
+    """What gives a graph its inputs: the base's `preprocessor`, or, where a step changed the tokenizer, its
+    own, since ids of another vocabulary mean other rows or none.
+
+    Raises:
+        CompressError: the graph or its tokenizer cannot be read.
+    """
+    if same_tokenizer(graph.parent, base.folder):
+        return preprocessor
+    inputs = open_runner(graph, runtime=runtime).inputs
+    return load_preprocessor(graph.parent, task=base.task, inputs=inputs)
 
 
 def feeds_of(workloads: Mapping[str, Workload], preprocessor: Preprocessor) -> dict[str, Feeds]:
