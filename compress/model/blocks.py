@@ -36,6 +36,7 @@ class BlockQuantizer:
     walk: BlockWalk
     flow: BlockFlow
     scheme: Scheme
+    relative: float = 0.0
     exclude: tuple[str, ...] = ()
     minimum_elements: int = 0
 
@@ -60,11 +61,13 @@ class BlockQuantizer:
 
     def _observe(self, index: int, chosen: Tensors) -> list[SharedInput]:
         statistics = InputStatistics(chosen)
-        with self.flow.entering(index) as entering, self.flow.exact(index) as exact:
-            for number in range(len(self.flow.windows)):
+        flow = self.flow
+        with self.walk.computing(), flow.entering(index) as entering, flow.exact(index) as exact:
+            for number in range(len(flow.windows)):
                 if exact is not None:
                     statistics.record(partial(exact, number))
-                statistics.watch(partial(self.walk.run, index, entering.read(number)))
+                forward = partial(self.walk.run, index, entering.read(number))
+                statistics.watch(forward, relative=self.relative)
         return statistics.inputs
 
     def _round(self, inputs: list[SharedInput], chosen: Tensors) -> tuple[dict[Weight, Rounded], Facts]:

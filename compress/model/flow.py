@@ -71,7 +71,11 @@ class BlockFlow:
 
     def finish(self, index: int, write: Callable[[Path], None]) -> None:
         """Run the windows through a loaded block as it is now, and let `write` store the block."""
-        with self.entering(index) as entering, self._new(self._hidden(index + 1)) as leaving:
+        with (
+            self.walk.computing(),
+            self.entering(index) as entering,
+            self._new(self._hidden(index + 1)) as leaving,
+        ):
             for number in range(len(self.windows)):
                 leaving.write(number, self.walk.run(index, entering.read(number)))
         part = self.block_file(index).with_suffix(".part")

@@ -39,7 +39,8 @@ class InputStatistics:
         self._shared: dict[Weight, SharedInput] = {}
         self._window: dict[tuple[int, torch.Size], SharedInput] = {}
         self._born: set[int] = set()
-        self._exact: dict[Weight, torch.Tensor] = {}
+        self._exact: dict[Weight, np.ndarray] = {}
+        self._pending: list[tuple[SharedInput, np.ndarray, np.ndarray | None]] = []
 
     @property
     def inputs(self) -> list[SharedInput]:
@@ -53,11 +54,21 @@ class InputStatistics:
         with ProductObserver(self._parameters, self._recorded):
             forward()
 
-    def watch(self, forward: Callable[[], object]) -> None:
-        """Run `forward` on one window and add what its products read."""
+    def watch(self, forward: Callable[[], torch.Tensor | None], *, relative: float = 0.0) -> None:
+        """Run `forward` on one window and add what its products read.
+
+        With `relative` a token counts by the inverse of the mean square of the hidden states (1, T, H)
+        that `forward` gives, to that power: the norm that reads them next divides by its root. Without,
+        the few tokens whose hidden states are a thousand times larger than all others (Sun et al. 2024,
+        arXiv:2402.17762) count most.
+        """
         observer = ProductObserver(self._parameters, self._seen)
         with observer:
-            forward()
+            left = forward()
+        weights = _weights(left, relative) if relative and left is not None else None
+        for shared, rows, exact in self._pending:
+            _add(shared, rows, exact, weights)
+        self._pending.clear()
         self._exact.clear()
         self._window.clear()
         self._born.clear()
@@ -72,21 +83,13 @@ class InputStatistics:
         shared = self._shared[weight]
         self._window.setdefault(key, shared)
         if shared.weights[0] == weight:
-            rows = _rows(x)
-            shared.hessian.add(rows)
-            self._compare(shared, rows)
-        if self._after:
-            self._after()
+            self._pending.append((shared, _rows(x), self._exact.get(weight)))
+            if self._after:
+                self._after()
 
     def _recorded(self, weight: Weight, x: torch.Tensor) -> None:
         if weight.index is None:  # experts may be given other tokens
-            self._exact[weight] = x
-
-    def _compare(self, shared: SharedInput, rows: np.ndarray) -> None:
-        exact = self._exact.get(shared.weights[0])
-        if exact is not None:
-            shared.cross = shared.cross or Cross(rows.shape[1])
-            shared.cross.add(_rows(exact), rows)
+            self._exact[weight] = _rows(x)
 
     def _join(self, weight: Weight, key: tuple[int, torch.Size], size: int) -> None:
         """Share with whoever read the same tensor and is as new; else begin a Hessian."""
@@ -99,5 +102,21 @@ class InputStatistics:
 
 
 def _rows(x: torch.Tensor) -> np.ndarray:
-    """(..., K) as float32 rows (n, K)."""
-    return np.asarray(x.detach().float().reshape(-1, x.shape[-1]).numpy())
+    """(..., K) as float32 rows (n, K), a copy: what follows may change a tensor in place."""
+    return np.array(x.detach().float().reshape(-1, x.shape[-1]).numpy())
+
+
+def _weights(hidden: torch.Tensor, power: float) -> np.ndarray:
+    """Roots of the tokens' weights, (T, 1), as rows are squared; their mean square is 1."""
+    size = hidden.detach().float().reshape(-1, hidden.shape[-1]).square().mean(dim=1)
+    inverse = size.clamp_min(1e-12) ** -power
+    return np.asarray((inverse / inverse.mean()).sqrt()[:, None].numpy())
+
+
+def _add(shared: SharedInput, rows: np.ndarray, exact: np.ndarray | None, weights: np.ndarray | None) -> None:
+    if weights is not None and len(weights) == len(rows):  # experts read a part of the tokens
+        rows, exact = rows * weights, None if exact is None else exact * weights
+    shared.hessian.add(rows)
+    if exact is not None:
+        shared.cross = shared.cross or Cross(rows.shape[1])
+        shared.cross.add(exact, rows)

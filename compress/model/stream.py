@@ -123,6 +123,7 @@ def _set(module: torch.nn.Module, name: str, value: torch.Tensor) -> None:
     path, _, leaf = name.rpartition(".")
     owner = module.get_submodule(path)
     if leaf in owner._parameters:
-        owner._parameters[leaf] = torch.nn.Parameter(value, requires_grad=False)
+        # "Could be trained": only of such parameters autocast keeps what it has rounded.
+        owner._parameters[leaf] = torch.nn.Parameter(value, value.is_floating_point())
     else:
         owner._buffers[leaf] = value

@@ -53,12 +53,13 @@ class BlockWalk:
         count: how many there are.
     """
 
-    def __init__(self, folder: Path, task: str) -> None:
+    def __init__(self, folder: Path, task: str, *, half: bool = False) -> None:
         self.module: Any = empty_module(folder, task, buffers=True).float().eval()
         _plain(self.module.config)
         self.stream = WeightStream(folder, self.module)
         self.prefix, self._blocks = _find_blocks(self.module)
         self.count = len(self._blocks)
+        self._half = half
         self._calls: list[_Call] = []
         self._tuple: tuple[Any, ...] | None = None
 
@@ -92,16 +93,23 @@ class BlockWalk:
                 self.stream.free(name)
             self.stream.free()
 
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """For runs of a block whose weights do not change meanwhile: with `half`, products are computed in
+        bfloat16 and each weight is rounded to it once; hidden states between layers stay in fp32.
+        """
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._half):
+            yield
+
     def parameter(self, name: str) -> torch.Tensor:
         """A parameter of the part that is loaded."""
         value: torch.Tensor = self.module.get_parameter(name).data
         return value
 
     def run(self, index: int, hidden: torch.Tensor) -> torch.Tensor:
-        """What a loaded block makes of hidden states (1, T, H)."""
+        """What a loaded block makes of hidden states (1, T, H), in `computing()`."""
         args, kwargs = self._calls[index].with_hidden(hidden)
-        with torch.inference_mode():
-            return _first(self._blocks[index](*args, **kwargs))
+        return _first(self._blocks[index](*args, **kwargs))
 
     def learn(self, windows: np.ndarray) -> None:
         """Learn, in `outer()`, what blocks are called with for windows int64 (count, T).

@@ -10,6 +10,7 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Literal
 
+import torch
 from pydantic import Field, field_validator
 
 from compress.core.artifact import ArtifactKind
@@ -53,7 +54,11 @@ class Config(Frozen):
     damping: float = Field(default=0.01, gt=0)
     """Share of the mean of the Hessian's diagonal that is added to it."""
     activation_order: bool = True
-    toward_exact: bool = True
+    activations: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What products are computed in during calibration; auto: bfloat16 where the processor has it."""
+    relative: float = Field(default=0.0, ge=0, le=1)
+    """Weigh a token's error by the size of its hidden states, as the next norm does."""
+    toward_exact: bool = False
     """Make up for the errors of earlier layers too (GPTAQ)."""
     sweeps: int = Field(default=2, ge=0)
     """Sweeps of coordinate descent over codes and scales after GPTQ (QuantEase)."""
@@ -100,13 +105,14 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
         CompressError: the blocks cannot be found or run one by one, or there is nothing to quantize.
     """
     work = context.work or context.folder / ".work"
-    walk = BlockWalk(artifact.folder, artifact.task)
+    walk = BlockWalk(artifact.folder, artifact.task, half=_half(config))
     windows = context.calibration.tokens(count=config.samples, length=config.length)
     flow = BlockFlow(walk, windows, work, with_exact=config.toward_exact)
     quantizer = BlockQuantizer(
         walk=walk,
         flow=flow,
         scheme=config.scheme(config.bits),
+        relative=config.relative,
         exclude=config.exclude,
         minimum_elements=config.minimum_elements,
     )
@@ -125,6 +131,12 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     copy_sidecars(artifact.folder, context.folder, text=True)
     write_index(context.folder)
     return artifact.at(context.folder, kind=PRODUCES)
+
+
+def _half(config: Config) -> bool:
+    if config.activations != "auto":
+        return config.activations == "bfloat16"
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def _gather(work: Path, context: Context) -> None:
