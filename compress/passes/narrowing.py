@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 DAMPING = 0.01
 """Share of the mean diagonal that is added to a Gram matrix, as GPTQ does (Frantar et al. 2022)."""
 
-_ROUNDS = 128
+_ROUNDS = 64
 """Rounds in which units are removed: the more, the better the choice and the longer it takes."""
 _EXACT = 1e-3
 """Largest difference that rounding makes, as a share of the largest answer."""
