@@ -49,7 +49,7 @@ def bench(
     first = subjects[0]
     refuse_mixed(subjects)
     preprocessor = load_preprocessor(first.folder, task=first.task, inputs=first.specs())
-    workloads = workloads_of(profile, _kind(subjects))
+    workloads = workloads_of(profile, kind_of(subjects))
     feeds = feeds_of(workloads, preprocessor)
     contenders = contenders_of(subjects, profile, device=device, progress=progress)
     timings = interleave(contenders, feeds, progress=progress, budget_s=seconds, seed=seed, device=device)
@@ -91,7 +91,7 @@ def refuse_mixed(subjects: Sequence[Subject]) -> None:
         raise CompressError("subject-twice", "the same model is named twice", hint="name it once")
 
 
-def _kind(subjects: Sequence[Subject]) -> ArtifactKind:
+def kind_of(subjects: Sequence[Subject]) -> ArtifactKind:
     """Decoders are timed as such, also checkpoints among them; one without a cache cannot be.
 
     Raises:

@@ -25,6 +25,7 @@ from compress.pipeline.again import config_of, refuse_mixed
 from compress.pipeline.judge import columns_of
 from compress.pipeline.paces import estimate_paces, measure_paces
 from compress.pipeline.remotely import describe
+from compress.pipeline.workloads import DECODE
 from compress.runtime.preprocess import load_preprocessor
 from compress.stats.front import beats, by_interval, by_value
 
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     from compress.pipeline.subjects import Subject
     from compress.runtime.preprocess import Preprocessor
     from compress.stats.front import Verdict
-
-_HEADLINE = "latency"
-"""The workload by which the front is drawn."""
 
 
 def compare(
@@ -66,15 +64,14 @@ def compare(
     else:
         seconds, seed = settings.seconds, settings.seed
         paces = measure_paces(subjects, profile, seconds=seconds, seed=seed, progress=progress, device=device)
-    workloads = tuple(profile.workloads)
     where = describe(device) if device else host.describe()
     return Comparison(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         task=subjects[0].task,
         target=TargetFacts(profile=profile.name, host=where, measured=not reasons),
-        workloads=profile.workloads,
+        workloads=dict(paces.workloads),
         data=judgement.data,
-        models=tuple(_compared(one, subjects, judgement, paces, workloads) for one in subjects),
+        models=tuple(_compared(one, subjects, judgement, paces) for one in subjects),
         samples=tuple(paces.samples()),
         noise=paces.noise,
         notes=judgement.notes,
@@ -86,10 +83,9 @@ def _compared(
     subjects: Sequence[Subject],
     judgement: Judgement,
     paces: Paces,
-    workloads: Sequence[str],
 ) -> Compared:
     first = subjects[0]
-    ratios = {name: paces.ratio(first.name, one.name, name) for name in workloads}
+    ratios = {name: paces.ratio(first.name, one.name, name) for name in paces.workloads}
     return Compared(
         name=one.name,
         runtime=one.runtime,
@@ -110,7 +106,7 @@ def _verdicts(one: Subject, other: Subject, judgement: Judgement, paces: Paces) 
     apart is equal; an accuracy that is lower is worse, however little, unless nothing is known of it.
     """
     found = [by_value(one.size_bytes, other.size_bytes)]
-    ratio = paces.ratio(other.name, one.name, _HEADLINE)
+    ratio = paces.ratio(other.name, one.name, DECODE if DECODE in paces.workloads else "latency")
     if ratio is not None:
         found.append(by_interval(ratio.low, ratio.high))
     drop = judgement.drop(other.name, one.name)

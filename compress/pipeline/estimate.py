@@ -59,16 +59,17 @@ class Estimator:
     def _seconds(self, graph: Path) -> dict[str, float]:
         own = own_preprocessor(graph, self.base, self.preprocessor, "onnxruntime")
         feeds = feeds_of(workloads_of(self.profile, self.base.kind), own)
-        return {name: estimate(graph, self.profile, self._inputs(graph, one)) for name, one in feeds.items()}
+        return {name: estimate(graph, self.profile, graph_inputs(graph, one)) for name, one in feeds.items()}
 
-    def _inputs(self, graph: Path, feeds: Feeds) -> Feeds:
-        """A decoder's prompt, or one token after it, as its graph takes it."""
-        if STEPS not in feeds:
-            return feeds
-        inputs, ids = OrtRunner(graph).inputs, feeds["input_ids"]
-        if not feeds[STEPS]:
-            return made_up_step(inputs, ids, past=0)
-        return made_up_step(inputs, ids[:, -1:], past=ids.shape[1])
+
+def graph_inputs(graph: Path, feeds: Feeds) -> Feeds:
+    """A decoder's prompt, or one token after it, as its graph takes it; other inputs as they are."""
+    if STEPS not in feeds:
+        return feeds
+    inputs, ids = OrtRunner(graph).inputs, feeds["input_ids"]
+    if not feeds[STEPS]:
+        return made_up_step(inputs, ids, past=0)
+    return made_up_step(inputs, ids[:, -1:], past=ids.shape[1])
 
 
 def _speedups(base: Mapping[str, float], result: Mapping[str, float]) -> dict[str, Ratio]:
@@ -95,34 +96,38 @@ class EstimatedFinal:
 
     def figures(self, sizes: Mapping[str, int]) -> dict[str, Figures]:
         """Size and estimated speed of each contender that was estimated."""
-        return {name: self._figures(name, sizes[name]) for name in self.seconds}
-
-    def _figures(self, name: str, size: int) -> Figures:
-        if DECODE in self.seconds[name]:
-            return self._decoder_figures(self.seconds[name], size)
-        latency = self.seconds[name]["latency"] * 1e3
-        batch = self.profile.workloads["throughput"].batch
-        return Figures(
-            size_bytes=size,
-            latency_ms=Latency(p50=latency, p95=latency),
-            throughput_per_s=batch / self.seconds[name]["throughput"],
-        )
+        return {
+            name: estimated_figures(self.profile, seconds, size=sizes[name])
+            for name, seconds in self.seconds.items()
+        }
 
     def joules_each(self) -> dict[str, float]:
         """None: nothing was metered."""
         return {}
 
-    def _decoder_figures(self, seconds: Mapping[str, float], size: int) -> Figures:
-        decode, prefill = seconds[DECODE], seconds[PREFILL]
-        length = self.profile.workloads["latency"].length
-        return Figures(
-            size_bytes=size,
-            latency_ms=Latency(p50=decode * 1e3, p95=decode * 1e3),
-            prefill_tokens_per_s=length / prefill,
-            decode_tokens_per_s=1 / decode,
-            time_to_first_token_ms=prefill * 1e3,
-        )
-
     def samples(self) -> list[Samples]:
         """None: nothing was timed."""
         return []
+
+
+def estimated_figures(profile: Profile, seconds: Mapping[str, float], *, size: int) -> Figures:
+    """From the estimated seconds of a call by workload: of a decoder, or of any other model."""
+    if DECODE in seconds:
+        return _decoder_figures(profile, seconds, size)
+    latency = seconds["latency"] * 1e3
+    return Figures(
+        size_bytes=size,
+        latency_ms=Latency(p50=latency, p95=latency),
+        throughput_per_s=profile.workloads["throughput"].batch / seconds["throughput"],
+    )
+
+
+def _decoder_figures(profile: Profile, seconds: Mapping[str, float], size: int) -> Figures:
+    decode, prefill = seconds[DECODE], seconds[PREFILL]
+    return Figures(
+        size_bytes=size,
+        latency_ms=Latency(p50=decode * 1e3, p95=decode * 1e3),
+        prefill_tokens_per_s=profile.workloads["latency"].length / prefill,
+        decode_tokens_per_s=1 / decode,
+        time_to_first_token_ms=prefill * 1e3,
+    )

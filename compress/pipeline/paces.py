@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from compress.core.report import Figures, Latency, Ratio, Samples
+from compress.core.report import Figures
 from compress.measure.latency import Timings, interleave_own, ratio
 from compress.measure.roofline import estimate, estimated_speedup
-from compress.pipeline.again import contenders_of
+from compress.pipeline.again import contenders_of, kind_of
 from compress.pipeline.costs import cost_of
+from compress.pipeline.estimate import estimated_figures, graph_inputs
+from compress.pipeline.speed import figures_of, joules_of, samples_of
+from compress.pipeline.workloads import feeds_of, workloads_of
 from compress.runtime.preprocess import load_preprocessor
 
 if TYPE_CHECKING:
@@ -17,13 +20,18 @@ if TYPE_CHECKING:
 
     from compress.core.artifact import Feeds, Progress
     from compress.core.cost import Cost
-    from compress.core.profile import Profile
+    from compress.core.profile import Profile, Workload
+    from compress.core.report import Ratio, Samples
     from compress.measure.remote import Device
     from compress.pipeline.subjects import Subject
 
 
 class Paces(Protocol):
     """How fast each model is."""
+
+    @property
+    def workloads(self) -> Mapping[str, Workload]:
+        """What was timed, by name."""
 
     @property
     def noise(self) -> list[str]:
@@ -56,14 +64,12 @@ def measure_paces(
     Raises:
         CompressError: one cannot be loaded or run.
     """
+    workloads = workloads_of(profile, kind_of(subjects))
     contenders = contenders_of(subjects, profile, device=device, progress=progress)
-    feeds = {
-        (one.name, workload): arrays
-        for one in subjects
-        for workload, arrays in feeds_of(one, profile).items()
-    }
+    own = {one.name: inputs_for(one, workloads) for one in subjects}
+    feeds = {(name, workload): arrays for name, given in own.items() for workload, arrays in given.items()}
     timings = interleave_own(contenders, feeds, progress=progress, budget_s=seconds, seed=seed, device=device)
-    return Measured(profile=profile, timings=timings)
+    return Measured(profile=profile, workloads=workloads, feeds=own, timings=timings)
 
 
 def estimate_paces(
@@ -74,24 +80,23 @@ def estimate_paces(
     Raises:
         CompressError: the profile lacks figures, or a graph cannot run here.
     """
+    workloads = workloads_of(profile, kind_of(subjects))
     found: dict[str, dict[str, float]] = {}
     with progress.track("estimate speed", len(subjects)) as advance:
         for one in subjects:
             if one.runtime != "torch":
-                feeds = feeds_of(one, profile)
-                found[one.name] = {key: estimate(one.graph, profile, feeds[key]) for key in feeds}
+                found[one.name] = {
+                    name: estimate(one.graph, profile, graph_inputs(one.graph, feeds))
+                    for name, feeds in inputs_for(one, workloads).items()
+                }
             advance()
     noise = [f"speeds are estimated: {reason}" for reason in reasons]
-    return Computed(profile=profile, seconds=found, noise=noise)
+    return Computed(profile=profile, workloads=workloads, seconds=found, noise=noise)
 
 
-def feeds_of(one: Subject, profile: Profile) -> dict[str, Feeds]:
-    """The profile's workloads as inputs of one model."""
-    preprocessor = load_preprocessor(one.folder, task=one.task, inputs=one.specs())
-    return {
-        name: preprocessor.synthetic(batch=workload.batch, length=workload.length)
-        for name, workload in profile.workloads.items()
-    }
+def inputs_for(one: Subject, workloads: Mapping[str, Workload]) -> dict[str, Feeds]:
+    """The workloads as inputs of one model."""
+    return feeds_of(workloads, load_preprocessor(one.folder, task=one.task, inputs=one.specs()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +104,9 @@ class Measured:
     """Times that were taken."""
 
     profile: Profile
+    workloads: Mapping[str, Workload]
+    feeds: Mapping[str, Mapping[str, Feeds]]
+    """By model and workload."""
     timings: Timings
 
     @property
@@ -107,21 +115,14 @@ class Measured:
         return self.timings.noise
 
     def figures(self, one: Subject) -> Figures:
-        """Size, time, throughput, load time and memory of one model."""
-        timings, batch = self.timings, self.profile.workloads["throughput"].batch
-        return Figures(
-            size_bytes=one.size_bytes,
-            latency_ms=timings.latency_ms(one.name, "latency"),
-            throughput_per_s=timings.throughput(one.name, "throughput", batch=batch),
-            load_s=timings.load_s[one.name],
-            peak_rss_bytes=timings.peak_rss_bytes[one.name],
-        )
+        """Size, time, throughput (of decoders of tokens), load time and memory of one model."""
+        feeds = self.feeds[one.name]
+        return figures_of(self.timings, one.name, size=one.size_bytes, workloads=self.workloads, feeds=feeds)
 
     def cost(self, one: Subject) -> Cost | None:
         """With the energy that the machine's meter counted, where it has one."""
-        joules = self.timings.joules_each(one.name, "throughput")
-        each = None if joules is None else joules / self.profile.workloads["throughput"].batch
-        return cost_of(self.figures(one), self.profile, joules_each=each)
+        joules = joules_of(self.timings, one.name, self.workloads)
+        return cost_of(self.figures(one), self.profile, joules_each=joules)
 
     def ratio(self, first: str, other: str, workload: str) -> Ratio | None:
         """From the rounds that both ran in."""
@@ -129,16 +130,7 @@ class Measured:
 
     def samples(self) -> list[Samples]:
         """Every call."""
-        return [
-            Samples(
-                contender=name,
-                workload=workload,
-                batch=self.profile.workloads[workload].batch,
-                length=self.profile.workloads[workload].length,
-                seconds=tuple(float(second) for second in self.timings.seconds(name, workload)),
-            )
-            for name, workload in self.timings.rounds
-        ]
+        return samples_of(self.timings, self.workloads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +138,7 @@ class Computed:
     """Times that were estimated: `seconds` of a call by model and workload."""
 
     profile: Profile
+    workloads: Mapping[str, Workload]
     seconds: Mapping[str, Mapping[str, float]]
     noise: list[str]
 
@@ -153,12 +146,7 @@ class Computed:
         """Size and, of graphs, estimated time and throughput."""
         if one.name not in self.seconds:
             return Figures(size_bytes=one.size_bytes)
-        latency, call = (self.seconds[one.name][name] for name in ("latency", "throughput"))
-        return Figures(
-            size_bytes=one.size_bytes,
-            latency_ms=Latency(p50=latency * 1e3, p95=latency * 1e3),
-            throughput_per_s=self.profile.workloads["throughput"].batch / call,
-        )
+        return estimated_figures(self.profile, self.seconds[one.name], size=one.size_bytes)
 
     def cost(self, one: Subject) -> Cost | None:
         """From the estimated time."""

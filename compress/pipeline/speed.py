@@ -151,43 +151,67 @@ class Final:
 
     def figures(self, sizes: Mapping[str, int]) -> dict[str, Figures]:
         """Size and speed of each contender whose size is given."""
-        return {name: self._figures(name, size) for name, size in sizes.items()}
-
-    def _figures(self, name: str, size: int) -> Figures:
-        timings, workloads = self.timings, self.stopwatch.workloads
-        common = Figures(
-            size_bytes=size, load_s=timings.load_s[name], peak_rss_bytes=timings.peak_rss_bytes[name]
-        )
-        if DECODE in workloads:
-            tokens = self.stopwatch.feeds()[PREFILL]["input_ids"].size
-            return common.model_copy(update=decoder_figures(timings, name, tokens=tokens))
-        batch = workloads["throughput"].batch
-        update = {
-            "latency_ms": timings.latency_ms(name, "latency"),
-            "throughput_per_s": timings.throughput(name, "throughput", batch=batch),
+        workloads, feeds = self.stopwatch.workloads, self.stopwatch.feeds()
+        return {
+            name: figures_of(self.timings, name, size=size, workloads=workloads, feeds=feeds)
+            for name, size in sizes.items()
         }
-        return common.model_copy(update=update)
 
     def joules_each(self) -> dict[str, float]:
-        """Of one item of the `throughput` workload by contender, where the machine has a meter."""
-        batch = self.stopwatch.profile.workloads["throughput"].batch
+        """Of one item of the `throughput` workload (of a decoder: of one token) by contender, where the
+        machine has a meter.
+        """
         names = {name for name, _ in self.timings.rounds}
-        found = {name: self.timings.joules_each(name, "throughput") for name in names}
-        return {name: joules / batch for name, joules in found.items() if joules is not None}
+        found = {name: joules_of(self.timings, name, self.stopwatch.workloads) for name in names}
+        return {name: joules for name, joules in found.items() if joules is not None}
 
     def samples(self) -> list[Samples]:
         """The raw times."""
-        workloads = self.stopwatch.workloads
-        return [
-            Samples(
-                contender=name,
-                workload=workload,
-                batch=workloads[workload].batch,
-                length=workloads[workload].length,
-                seconds=tuple(float(second) for second in self.timings.seconds(name, workload)),
-            )
-            for name, workload in self.timings.rounds
-        ]
+        return samples_of(self.timings, self.stopwatch.workloads)
+
+
+def figures_of(
+    timings: Timings,
+    name: str,
+    *,
+    size: int,
+    workloads: Mapping[str, Workload],
+    feeds: Mapping[str, Feeds],
+) -> Figures:
+    """Size and speed of one contender, which was given `feeds`."""
+    common = Figures(
+        size_bytes=size, load_s=timings.load_s[name], peak_rss_bytes=timings.peak_rss_bytes[name]
+    )
+    if DECODE in workloads:
+        tokens = feeds[PREFILL]["input_ids"].size
+        return common.model_copy(update=decoder_figures(timings, name, tokens=tokens))
+    batch = workloads["throughput"].batch
+    update = {
+        "latency_ms": timings.latency_ms(name, "latency"),
+        "throughput_per_s": timings.throughput(name, "throughput", batch=batch),
+    }
+    return common.model_copy(update=update)
+
+
+def joules_of(timings: Timings, name: str, workloads: Mapping[str, Workload]) -> float | None:
+    """Of one item or token of one contender, None without a meter."""
+    workload = DECODE if DECODE in workloads else "throughput"
+    found = timings.joules_each(name, workload)
+    return None if found is None else found / workloads[workload].batch
+
+
+def samples_of(timings: Timings, workloads: Mapping[str, Workload]) -> list[Samples]:
+    """Every call's time."""
+    return [
+        Samples(
+            contender=name,
+            workload=workload,
+            batch=workloads[workload].batch,
+            length=workloads[workload].length,
+            seconds=tuple(float(second) for second in timings.seconds(name, workload)),
+        )
+        for name, workload in timings.rounds
+    ]
 
 
 def decoder_figures(timings: Timings, name: str, *, tokens: int) -> dict[str, Any]:
