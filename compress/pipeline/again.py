@@ -12,11 +12,13 @@ from compress.measure.catalogue import choose_metric
 from compress.measure.evaluate import evaluate
 from compress.measure.host import detect_host
 from compress.measure.latency import interleave, ratio
+from compress.measure.metric import Tools
 from compress.model.safety import read_json
 from compress.pipeline.judge import columns_of
 from compress.pipeline.remotely import contenders_on, describe
 from compress.pipeline.speed import threads_of
 from compress.pipeline.workloads import feeds_of, workloads_of
+from compress.runtime.files import same_tokenizer
 from compress.runtime.preprocess import load_preprocessor
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from compress.core.profile import Profile, Workload
     from compress.core.report import Accuracy
     from compress.core.settings import Settings
+    from compress.graph.session import Runner
     from compress.measure.latency import Timings
     from compress.measure.processes import Timed
     from compress.measure.remote import Device
@@ -157,21 +160,33 @@ def evaluate_again(
     if metric.kind == "fidelity" and against is None:
         message = "without answers in the data, accuracy is fidelity to another artifact"
         raise CompressError("reference-missing", message, hint="pass --against ARTIFACT, or labelled --data")
-    reference = runner
-    if against is not None:
-        reference = open_runner(against.folder / GRAPH_NAME, runtime=against.runtime)
+    first = against or subject
+    reference, tools = _reference(first, runner if first is subject else None)
+    own = {}
+    if not same_tokenizer(subject.folder, first.folder):
+        own = {subject.name: Tools(
+            folder=subject.folder, task=subject.task, preprocess=preprocessor, original=tools
+        )}  # fmt: skip
     scores = evaluate(
         metric,
         reference,
         {subject.name: runner},
-        folder=subject.folder,
-        task=subject.task,
-        preprocess=preprocessor,
+        folder=first.folder,
+        task=first.task,
+        preprocess=tools.preprocess,
+        own=own,
         rows=items.rows,
         progress=progress,
         title="judge",
     )
     return scores[subject.name].accuracy()
+
+
+def _reference(first: Subject, runner: Runner | None) -> tuple[Runner, Tools]:
+    """What an artifact is compared with, and what prepares rows for that."""
+    runner = runner or open_runner(first.folder / GRAPH_NAME, runtime=first.runtime)
+    preprocess = load_preprocessor(first.folder, task=first.task, inputs=runner.inputs)
+    return runner, Tools(folder=first.folder, task=first.task, preprocess=preprocess)
 
 
 def config_of(subject: Subject) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from functools import cache
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from safetensors.torch import load_file, save_file
 
 from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
 from compress.core.errors import CompressError
+from compress.graph.session import TensorSpec
 from compress.model.load import load_module
 from compress.passes.heal import distill
 from compress.passes.prune import vocabulary
+from compress.runtime.text import load_text
 from tests import tiny
 from tests.unit.graphs import PROFILE
 
@@ -133,9 +136,28 @@ def test_labels_are_learned_from(tiny_copy, tmp_path):
     """Two classes that the original does not know: with labels the student learns them."""
     folder, task = tiny_copy("bert-classifier"), "text-classification"
     rows = [{**row, "label": int("fox" in row["text"])} for row in texts(120)]
-    target = tmp_path / "healed"
-    healed(folder, folder, task, target, rows=rows, steps=40)
-    assert (target / "model.safetensors").exists()
+    found = {}
+    for name, given in (("with", rows), ("without", [{"text": row["text"]} for row in rows])):
+        target = tmp_path / name
+        healed(folder, folder, task, target, rows=given, steps=40)
+        shutil.copyfile(folder / "config.json", target / "config.json")
+        shutil.copyfile(folder / "tokenizer.json", target / "tokenizer.json")
+        found[name] = cross_entropy_of(target, task, rows)
+    assert found["with"] < 0.8 * found["without"]
+
+
+def cross_entropy_of(folder, task, rows):
+    text = load_text(folder, task=task, inputs=[TensorSpec("input_ids", "int64", (None, None))])
+    total = 0.0
+    for row in rows:
+        ids = torch.tensor([text.encodings([row])[0].ids])
+        with torch.no_grad():
+            logits = load_once(folder, task)(input_ids=ids).logits
+        total += torch.nn.functional.cross_entropy(logits, torch.tensor([row["label"]])).item()
+    return total / len(rows)
+
+
+load_once = cache(load_module)
 
 
 def test_too_few_rows_are_refused(tiny_copy, tmp_path):

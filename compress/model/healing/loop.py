@@ -31,6 +31,8 @@ LOOKS = 12
 """How often the held-out batches are looked at."""
 SAVE_S = 30.0
 """Seconds of training that a kill may cost, and one look."""
+STALL_FROM = 0.5
+"""Share of the training before which it never ends."""
 CLIP = 1.0
 """Longest gradient."""
 
@@ -84,7 +86,7 @@ class Healer:
         optimizer = torch.optim.AdamW(self.student.parameters(), lr=self.schedule.learning_rate)
         run = restore(self.work, self.student, optimizer) or self._begun()
         told, saved = 0, run.seconds
-        while self.schedule.share(run) < 1 and not run.stalled:
+        while not self._over(run):
             start = time.monotonic()
             self._step(optimizer, run)
             run.seconds += time.monotonic() - start
@@ -98,6 +100,13 @@ class Healer:
             told = done
         self.student.load_state_dict(run.best)
         return run
+
+    def _over(self, run: Run) -> bool:
+        """Whether the time is over, or nothing got better for a while. Not in the first half: while the
+        learning rate is high a model that lost little is worse at first.
+        """
+        share = self.schedule.share(run)
+        return share >= 1 or (share > STALL_FROM and run.stalled)
 
     def _begun(self) -> Run:
         run = Run()

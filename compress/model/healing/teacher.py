@@ -44,6 +44,12 @@ class Teacher:
             self.asked += 1
             if found.size_bytes() / 2 * self._batches > self._cache_bytes:
                 return found
-            self._kept[number] = found.map(lambda tensor: tensor.to("cpu", torch.float16))
+            self._kept[number] = found.map(_half)
         # Also the first time as it is kept: a training that goes on after a kill must see the same.
         return self._kept[number].map(lambda tensor: tensor.to(batch.device, torch.float32))
+
+
+def _half(tensor: torch.Tensor) -> torch.Tensor:
+    """In 16 bits: of the finer kind, unless values (some models' hidden states) exceed its range."""
+    fits = bool(tensor.abs().max() < 0.5 * torch.finfo(torch.float16).max)
+    return tensor.to("cpu", torch.float16 if fits else torch.bfloat16)

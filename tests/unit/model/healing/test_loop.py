@@ -102,6 +102,14 @@ def test_the_teacher_is_asked_once_a_batch_where_its_answers_fit():
     assert small.teacher.asked > 40
 
 
+def test_answers_too_large_for_half_precision_are_kept_in_range():
+    one = healer()
+    batch = Batch(
+        student={"values": torch.full((1, 1, 6), 1e6)}, teacher={"values": torch.full((1, 1, 6), 1e6)}
+    )
+    assert torch.isfinite(one.teacher(batch, number=99).hidden).all()
+
+
 def test_the_learning_rate_rises_and_falls_to_zero():
     schedule = Schedule(seconds=100, learning_rate=1.0)
     rates = [schedule.rate(share / 100) for share in range(101)]
