@@ -13,7 +13,7 @@ def genai_int4(model: Path, out: Path, text: Path, *, block: int = 32) -> None:
     """ONNX Runtime GenAI's builder at int4, which looks at no data."""
     from onnxruntime_genai.models.builder import create_model, parse_extra_options
 
-    words = [f"block_size={block}", "is_symmetric=false"]
+    words = [f"block_size={block}"]
     options = parse_extra_options("", str(model), str(out), "int4", "cpu", str(out / "cache"), words)
     create_model("", str(model), str(out), "int4", "cpu", str(out / "cache"), **options)
 
