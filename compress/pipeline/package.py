@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
 from compress.core.paths import folder_files, published, unwritable
+from compress.graph.session import GENAI
 from compress.measure.sources import PACKAGE, closure
 from compress.pipeline.manifest import read_manifest, verify_folder
 
@@ -27,6 +28,7 @@ _ALWAYS = ("numpy", "tokenizers", "fastapi", "uvicorn")
 _RUNTIMES = {
     "onnxruntime": ("onnxruntime",),
     "onnxruntime-genai": ("onnxruntime", "onnxruntime-genai"),
+    GENAI: ("onnxruntime", "onnxruntime-genai"),
     "openvino": ("onnxruntime", "openvino"),
 }
 _MEDIA = {"image": ("pillow",), "audio": ("soundfile", "scipy")}

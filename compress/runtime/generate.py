@@ -51,12 +51,19 @@ class LoadedDecoder:
         Raises:
             CompressError: the prompt is empty or too long, or there is no template.
         """
-        tokenizer = self.text.tokenizer
-        pieces = DecodeStream(skip_special_tokens=True)
-        for token in continuation(self._decoder, self.tokens(prompt, chat=chat), tokens=tokens, **search):
-            piece = pieces.step(tokenizer, token)
+        for piece in self.pieces(self.tokens(prompt, chat=chat), tokens=tokens, **search):
             if piece:
                 yield piece
+
+    def pieces(self, ids: Sequence[int], *, tokens: int, **search: Any) -> Iterator[str]:
+        """The text of each token that follows `ids`: empty where a character is not yet whole.
+
+        Raises:
+            CompressError: the prompt is empty or too long.
+        """
+        tokenizer, stream = self.text.tokenizer, DecodeStream(skip_special_tokens=True)
+        for token in continuation(self._decoder, ids, tokens=tokens, **search):
+            yield stream.step(tokenizer, token) or ""
 
     def tokens(self, prompt: str, *, chat: bool = False) -> list[int]:
         """The token ids of a prompt.

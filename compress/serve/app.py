@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import logging
+from time import time
 from typing import Any, Literal
+from uuid import uuid4
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -12,7 +14,9 @@ from pydantic import BaseModel, ConfigDict
 
 from compress.core.errors import CompressError
 from compress.core.version import VERSION
+from compress.runtime.generate import LoadedDecoder
 from compress.serve.body import BodyLimit
+from compress.serve.completions import Chat, Completion, Written, write
 from compress.serve.model import Served
 from compress.serve.queue import Busy, Queue
 from compress.serve.rows import Limits, rows_of
@@ -48,6 +52,8 @@ def create_app(model: Served, limits: Limits | None = None) -> FastAPI:
     _add_predict(app, model, limits, queue)
     if model.task == "feature-extraction" and model.modality == "text":
         _add_embeddings(app, model, limits, queue)
+    if model.decoder is not None:
+        _add_completions(app, model.name, model.decoder, queue)
     return app
 
 
@@ -81,6 +87,28 @@ def _add_embeddings(app: FastAPI, model: Served, limits: Limits, queue: Queue) -
         data = [{"object": "embedding", "index": n, "embedding": one} for n, one in enumerate(written)]
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return {"object": "list", "data": data, "model": model.name, "usage": usage}
+
+
+def _add_completions(app: FastAPI, name: str, decoder: LoadedDecoder, queue: Queue) -> None:
+    @app.post("/v1/completions")
+    async def completions(body: Completion) -> dict[str, Any]:
+        """OpenAI's completions interface."""
+        found = await queue.run(lambda: write(decoder, body.prompt, body, chat=False))
+        choice = {"index": 0, "text": found.text, "finish_reason": found.reason, "logprobs": None}
+        return _completed("text_completion", name, choice, found)
+
+    @app.post("/v1/chat/completions")
+    async def chat(body: Chat) -> dict[str, Any]:
+        """OpenAI's chat interface, for one turn."""
+        found = await queue.run(lambda: write(decoder, body.messages[0].content, body, chat=True))
+        message = {"role": "assistant", "content": found.text}
+        choice = {"index": 0, "message": message, "finish_reason": found.reason}
+        return _completed("chat.completion", name, choice, found)
+
+
+def _completed(kind: str, name: str, choice: dict[str, Any], found: Written) -> dict[str, Any]:
+    facts = {"id": f"cmpl-{uuid4().hex}", "object": kind, "created": int(time()), "model": name}
+    return {**facts, "choices": [choice], "usage": found.usage}
 
 
 def _written(vector: Any, form: str) -> Any:

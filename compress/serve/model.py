@@ -9,6 +9,7 @@ import numpy as np
 from compress.core.errors import CompressError
 from compress.core.paths import MANIFEST, contained, file_digest
 from compress.runtime.files import read_settings
+from compress.runtime.generate import LoadedDecoder
 from compress.runtime.load import load
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ class Served:
             CompressError: the model gives none, or a row cannot be read.
         """
         return self._model.encode(list(rows), batch_size=_BATCH)
+
+    @property
+    def decoder(self) -> LoadedDecoder | None:
+        """The model, if it is one that writes."""
+        return self._model if isinstance(self._model, LoadedDecoder) else None
 
     def tokens(self, rows: Sequence[Row]) -> int:
         """How many tokens the model reads of these rows (0 where it reads none)."""

@@ -1,0 +1,117 @@
+"""A decoder behind HTTP: completions as OpenAI's clients ask for them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
+from compress.core.profile import load_profile
+from compress.core.recipe import Recipe
+from compress.graph.session import GENAI
+from compress.passes.export import genai
+from compress.passes.quantize import round as rounding
+from compress.pipeline.manifest import Source, read_manifest, write_manifest
+from compress.pipeline.package import requirements
+
+pytestmark = pytest.mark.model
+testclient = pytest.importorskip("fastapi.testclient")
+
+
+def step(pass_, artifact, config, folder):
+    folder.mkdir()
+    context = Context(folder=folder, calibration=Fixed([]), profile=load_profile("cpu"), progress=Silent())
+    return pass_.apply(artifact, pass_.Config(**config), context)
+
+
+@pytest.fixture(scope="module")
+def artifact(tiny_models, tmp_path_factory):
+    root = tmp_path_factory.mktemp("served")
+    source = Artifact(kind=ArtifactKind.CHECKPOINT, folder=tiny_models("llama"), task="text-generation")
+    quantized = step(rounding, source, {"group_size": 16}, root / "quantized")
+    folder = step(genai, quantized, {}, root / "made").folder
+    write_manifest(
+        folder,
+        created="2026-11-26T00:00:00+00:00",
+        task="text-generation",
+        source=Source(ref="org/decoder", digest="d" * 64),
+        recipe=Recipe(name="int4", steps=(), runtime=GENAI),
+        seed=0,
+        host={},
+        versions={},
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(artifact):
+    from compress.serve.model import Served
+
+    return Served(artifact, threads=1)
+
+
+@pytest.fixture(scope="module")
+def client(model):
+    from compress.serve.app import create_app
+
+    with testclient.TestClient(create_app(model)) as client:
+        yield client
+
+
+def complete(client, **body):
+    answer = client.post("/v1/completions", json={"prompt": "the quick brown", "max_tokens": 8, **body})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_the_likeliest_tokens_are_written(client, model):
+    found = complete(client)
+    assert found["choices"][0]["text"] == model.decoder.generate("the quick brown", tokens=8)
+    assert found["choices"][0]["finish_reason"] in ("length", "stop")
+    prompt = len(model.decoder.tokens("the quick brown"))
+    assert found["usage"]["prompt_tokens"] == prompt
+    assert 0 < found["usage"]["completion_tokens"] <= 8
+    assert found["model"] == "org/decoder"
+
+
+def test_a_seed_gives_the_same_again(client):
+    one, two = (complete(client, temperature=1.5, seed=7)["choices"][0]["text"] for _ in range(2))
+    assert one == two
+
+
+def test_writing_ends_before_a_stop(client):
+    text = complete(client)["choices"][0]["text"]
+    stop = text[len(text) // 2 :][:2]
+    found = complete(client, stop=[stop])["choices"][0]
+    assert found["text"] == text[: text.index(stop)]
+    assert found["finish_reason"] == "stop"
+
+
+def test_prompts_that_are_written_at_once_do_not_mix(client):
+    prompts = ["the quick", "a lazy dog", "models are", "prove that"]
+    expected = [complete(client, prompt=prompt)["choices"][0]["text"] for prompt in prompts]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda n: complete(client, prompt=prompts[n % 4]), range(24)))
+    assert [one["choices"][0]["text"] for one in found] == expected * 6
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"prompt": ""}, {"prompt": 1}, {"prompt": "a", "max_tokens": 0}, {"prompt": "a", "temperature": 9},
+     {"prompt": "a", "stream": True}, {"prompt": "a", "n": 2}, {"prompt": "the " * 500}],
+)  # fmt: skip
+def test_what_cannot_be_written_is_refused(client, body):
+    assert 400 <= client.post("/v1/completions", json=body).status_code < 500
+
+
+def test_a_model_without_a_template_does_not_chat(client):
+    turns = [{"role": "user", "content": "the quick"}]
+    assert client.post("/v1/chat/completions", json={"messages": turns}).status_code == 422
+    assert client.post("/v1/chat/completions", json={"messages": turns * 2}).status_code == 422
+
+
+def test_its_image_has_the_runtime_of_decoders(artifact):
+    names = [line.split("==")[0] for line in requirements(artifact, read_manifest(artifact))]
+    assert "onnxruntime-genai" in names
+    assert "torch" not in names
