@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from compress.cli import options as o
 from compress.cli.console import Console
 from compress.cli.device import reached
+from compress.cli.files import write_file
 
 
 def compare(
@@ -29,6 +31,9 @@ def compare(
     remote: o.Remote = None,
     remote_python: o.RemotePython = "python3",
     seed: o.Seed = None,
+    html: Annotated[
+        Path | None, typer.Option(help="A page to write, without scripts.", show_default=False)
+    ] = None,
     offline: o.Offline = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -48,6 +53,11 @@ def compare(
     named = [find(ref) for ref in subjects]
     with reached(remote, remote_python) as device:
         found = run_compare(named, values, progress=console, device=device)
+    if html is not None:
+        from compress.report.comparison_page import render_comparison
+
+        write_file(html, render_comparison(found), mode="w")
+        console.note(f"wrote {html}")
     if json:
         console.json(found.model_dump(mode="json"))
         return

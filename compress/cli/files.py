@@ -29,14 +29,19 @@ class Files:
         if self.summary is not None:
             from compress.report.jobs import markdown
 
-            _write(self.summary, markdown(outcomes), mode="a")
+            write_file(self.summary, markdown(outcomes), mode="a")
         if self.junit is not None:
             from compress.report.junit import render_junit
 
-            _write(self.junit, render_junit(outcomes), mode="w")
+            write_file(self.junit, render_junit(outcomes), mode="w")
 
 
-def _write(path: Path, text: str, *, mode: str) -> None:
+def write_file(path: Path, text: str, *, mode: str) -> None:
+    """Write or (`a`) add to a text file, in a folder that is made where there is none.
+
+    Raises:
+        CompressError: it cannot be written.
+    """
     from compress.core.paths import unwritable
 
     try:

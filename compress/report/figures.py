@@ -14,7 +14,7 @@ from compress.report.plot import HALF, WIDE, both_widths
 from compress.report.tables import Cell, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from markupsafe import Markup
 
@@ -198,11 +198,11 @@ def accuracy_figure(report: Report) -> Figure | None:
     )
 
 
-def sample_figures(evidence: Evidence) -> list[Figure]:
+def sample_figures(samples: Sequence[Samples]) -> list[Figure]:
     """Every raw time, one plot a workload."""
-    workloads = dict.fromkeys((one.workload, one.batch, one.length) for one in evidence.samples)
+    workloads = dict.fromkeys((one.workload, one.batch, one.length) for one in samples)
     return [
-        _samples(number, [one for one in evidence.samples if (one.workload, one.batch, one.length) == key])
+        _samples(number, [one for one in samples if (one.workload, one.batch, one.length) == key])
         for number, key in enumerate(workloads, 1)
     ]
 

@@ -28,15 +28,20 @@ class Tile:
 
 def render_html(report: Report, evidence: Evidence) -> str:
     """The page. Every text from outside is escaped by the template engine."""
-    environment = Environment(
+    return environment().get_template("report.html.j2").render(**_context(report, evidence))
+
+
+def environment() -> Environment:
+    """The templates, with escaping on and undefined names refused."""
+    found = Environment(
         loader=PackageLoader("compress.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["clean"] = fmt.clean
-    return environment.get_template("report.html.j2").render(**_context(report, evidence))
+    found.filters["clean"] = fmt.clean
+    return found
 
 
 def _context(report: Report, evidence: Evidence) -> dict[str, object]:
@@ -55,7 +60,7 @@ def _context(report: Report, evidence: Evidence) -> dict[str, object]:
         "trades": bytes_figures.candidate_figures(report, evidence),
         "candidates": tables.candidates(report, evidence),
         "steps": tables.steps(report),
-        "samples": figures.sample_figures(evidence),
+        "samples": figures.sample_figures(evidence.samples),
         "costs": cost.table(report, evidence),
         "thinking": cost.thinking(report),
         "parity": tables.free("Parity", evidence.parity),

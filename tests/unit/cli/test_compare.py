@@ -129,3 +129,20 @@ def test_what_cannot_be_compared(setting, capsys, monkeypatch, names, code):
     monkeypatch.chdir(root)
     assert main(["compare", *names, "--offline"]) == 2
     assert f"error[{code}]" in capsys.readouterr().err
+
+
+def test_the_page_is_one_file_without_scripts(setting, capsys, monkeypatch):
+    from tests.unit.report.pages import Page
+
+    root, _ = setting
+    monkeypatch.chdir(root)
+    words = ["good", "noisy", "--data", "pairs.csv", "--seconds", "0.1", "-q", "--html", "page/all.html"]
+    assert main(["compare", *words]) == 0
+    text = (root / "page" / "all.html").read_text()
+    page = Page(text)
+    assert "Spearman" in text
+    assert not page.all("script")
+    assert all(link["href"].startswith(("#", "data:")) for link in [*page.all("a"), *page.all("link")])
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert len(page.all("svg")) >= 8
