@@ -49,10 +49,11 @@ class TextPreprocessor:
     """Rows with `text` (and `text_pair`), `question` and `context`, or `tokens`, to id arrays."""
 
     modality = "text"
-    mixed_lengths = True
 
     def __init__(self, tokenizer: Tokenizer, *, settings: TextSettings, inputs: Sequence[TensorSpec]) -> None:
         self.tokenizer = tokenizer
+        # Without a mask padding cannot be told from text, so texts of several lengths do not share a batch.
+        self.mixed_lengths = any(spec.name == "attention_mask" for spec in inputs)
         self.settings = settings
         self._inputs = tuple(inputs)
         ids = next(spec for spec in inputs if spec.name == "input_ids")
