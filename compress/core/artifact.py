@@ -115,7 +115,8 @@ class Pass(Protocol):
     `compress/passes/quantize/dynamic.py` is `quantize.dynamic`.
 
     A pass that stores weights in fewer bits may also offer `stored_bits(config)`: bits an element by
-    group (`embedding`, `matrix`, `rest`), from which `plan` predicts sizes.
+    group (`embedding`, `matrix`, `rest`), from which `plan` predicts sizes. One that removes weights may
+    offer `remaining(config, depth)`: the share that stays of each component (`ffn`, `attention`).
     """
 
     Config: type[Frozen]

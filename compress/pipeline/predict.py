@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from compress.graph.components import component_by_name
@@ -17,21 +19,42 @@ _FP32_BITS = 32.0
 _MATRICES = "matrix"
 _EMBEDDINGS = "embedding"
 _REST = "rest"
+_NUMBER = re.compile(r"\.(\d+)\.")
 
 
 def predicted_bytes(recipe: Recipe, tensors: Mapping[str, TensorHeader]) -> int:
     """Bytes of the graph that `recipe` makes of a checkpoint, scales and file overhead left out.
 
     A pass says by `stored_bits(config)` how many bits it leaves of an element of each group:
-    `embedding`, `matrix` (two axes and more) and `rest`. Passes that say nothing change no size.
+    `embedding`, `matrix` (two axes and more) and `rest`; and by `remaining(config, depth)` which share of the
+    elements of each component it leaves. Passes that say nothing change no size.
     """
     bits = {_MATRICES: _FP32_BITS, _EMBEDDINGS: _FP32_BITS, _REST: _FP32_BITS}
+    shares: dict[str, float] = {}
     for step in recipe.steps:
         bound = bind(step)
         stored = getattr(bound.implementation, "stored_bits", None)
         if stored is not None:
             bits.update(stored(bound.config))
-    return int(sum(tensor.elements * bits[_group(name, tensor)] for name, tensor in tensors.items()) / 8)
+        remaining = getattr(bound.implementation, "remaining", None)
+        if remaining is not None:
+            for component, share in remaining(bound.config, _depth(tensors)).items():
+                shares[component] = shares.get(component, 1.0) * share
+    sizes = [
+        tensor.elements * bits[_group(name, tensor)] * shares.get(component_by_name(name) or "", 1.0)
+        for name, tensor in tensors.items()
+    ]
+    return int(sum(sizes) / 8)
+
+
+def _depth(tensors: Mapping[str, TensorHeader]) -> int:
+    """The number of blocks, as the numbers in the names of tensors tell it."""
+    numbers: dict[str, set[int]] = defaultdict(set)
+    for name in tensors:
+        found = _NUMBER.search(name)
+        if found:
+            numbers[name[: found.start()]].add(int(found[1]))
+    return max((len(own) for own in numbers.values()), default=1)
 
 
 def _group(name: str, tensor: TensorHeader) -> str:

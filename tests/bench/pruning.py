@@ -126,7 +126,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=1000)
     parser.add_argument("--items", type=int, default=256)
     words = parser.parse_args()
-    folder = resolve(words.model, offline=True, cache=cache_folder(), note=print).folder
+    folder = resolve(
+        words.model, task="feature-extraction", offline=True, cache=cache_folder(), note=print
+    ).folder
     bench = Bench(folder, words.data, words.calibration, limit=words.limit, items=words.items)
     table = Table("what", "parameters", "Spearman", "change", "rank like the original's")
     base = add(table, "original", bench, bench.original, None)

@@ -6,21 +6,28 @@ import json
 import shutil
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
 from compress.core.errors import CompressError
+from compress.core.recipe import recipe_from
 from compress.model.inputs import inputs_of
 from compress.model.load import empty_module, load_module
+from compress.model.safety import read_headers
 from compress.model.structure.depth import only_blocks
 from compress.model.structure.outputs import answer, ready
 from compress.model.structure.shrink import masked, narrowed
 from compress.model.structure.sites import find_sites, sites_of, with_tables
 from compress.model.structure.stack import find_stack, linears, matrix_of
 from compress.model.structure.widths import WIDTHS
+from compress.passes import narrowing
+from compress.passes.export import fuse
 from compress.passes.export import onnx as export
 from compress.passes.prune import ffn, heads, layers, sparse
+from compress.passes.quantize import dynamic
+from compress.pipeline.predict import predicted_bytes
 from compress.pipeline.savings import savings
 from tests import tiny
 from tests.unit.graphs import PROFILE
@@ -234,3 +241,34 @@ def test_refitting_leaves_less_error_than_cutting(tiny_models, tmp_path):
         found = answer(ready(load_module(pruned.folder, pruned.task)), batch).values
         errors.append((found - expected).square().mean().item())
     assert errors[0] < errors[1]
+
+
+def test_attentions_of_unequal_numbers_of_heads_are_fused_and_rounded(tiny_models, tmp_path, monkeypatch):
+    monkeypatch.setattr(narrowing, "allocate", lambda choices, target: [1, 3])
+    checkpoint = prune(tiny_models("bert"), tmp_path, "bert", [(heads, {"ratio": 0.5, "uniform": False})])
+    feed = {"input_ids": np.arange(5, 21).reshape(2, 8), "attention_mask": np.ones((2, 8), np.int64),
+            "token_type_ids": np.zeros((2, 8), np.int64)}  # fmt: skip
+    artifact = checkpoint
+    for step, config in ((export, {}), (fuse, {}), (dynamic, {"minimum_elements": 0})):
+        folder = tmp_path / step.__name__
+        folder.mkdir()
+        context = Context(folder=folder, calibration=Fixed([feed]), profile=PROFILE, progress=Silent())
+        artifact = step.apply(artifact, step.Config(**config), context)
+    nodes = onnx.load(artifact.graph).graph.node
+    fused = [node for node in nodes if node.op_type == "Attention"]
+    counts = [{one.name: one.i for one in node.attribute}["q_num_heads"] for node in fused]
+    assert counts == [3, 1]
+    assert sum(node.op_type == "MatMulInteger" for node in nodes) == 12
+
+
+def test_a_plan_predicts_what_stays(tiny_models):
+    def predicted(**steps):
+        written = {"steps": [{f"prune.{name}": config} for name, config in steps.items()]}
+        recipe = recipe_from(written, name="test", where="test")
+        return predicted_bytes(recipe, read_headers(tiny_models("bert")))
+
+    whole = predicted()
+    said = {saving.step: saving.size_bytes for saving in savings(tiny_models("bert"), "feature-extraction")}
+    assert whole - predicted(layers={"keep": [0]}) == pytest.approx(said["prune.layers"], rel=0.01)
+    assert whole - predicted(ffn={"ratio": 0.25}) == pytest.approx(said["prune.ffn"], rel=0.05)
+    assert whole - predicted(heads={"ratio": 0.25}) == pytest.approx(said["prune.heads"], rel=0.05)

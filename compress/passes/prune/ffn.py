@@ -47,3 +47,9 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
         InternalError: the checkpoint reads back otherwise.
     """
     return narrow(artifact, Narrowing(kind="ffn", **config.model_dump()), context)
+
+
+def remaining(config: Config, depth: int) -> dict[str, float]:
+    """The share of weights that stays, by component."""
+    del depth
+    return {"ffn": 1 - config.ratio}

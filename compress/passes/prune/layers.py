@@ -76,6 +76,12 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     return artifact.at(context.folder)
 
 
+def remaining(config: Config, depth: int) -> dict[str, float]:
+    """The share of weights that stays, by component."""
+    kept = _kept(config, depth) or range(depth - _removals(config, depth))
+    return dict.fromkeys(("attention", "ffn", "norm"), len(kept) / depth)
+
+
 def _kept(config: Config, depth: int) -> list[int] | None:
     if config.keep is None:
         return None
