@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import sys
 import tempfile
 from pathlib import Path
 
@@ -147,6 +148,7 @@ def add(table: Table, what: str, bench: Bench, module: torch.nn.Module, base: fl
     value, rank = bench.scores(bench.embed(module))
     parameters = sum(parameter.numel() for parameter in module.parameters())
     change = "" if base is None else f"{value - base:+.4f}"
+    print(f"{what}: {value:.4f} {change}", file=sys.stderr, flush=True)
     table.add_row(what, f"{parameters:,}", f"{value:.4f}", change, f"{rank:.4f}")
     return value
 
