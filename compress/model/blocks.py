@@ -36,7 +36,6 @@ class BlockQuantizer:
     walk: BlockWalk
     flow: BlockFlow
     scheme: Scheme
-    relative: float = 0.0
     exclude: tuple[str, ...] = ()
     minimum_elements: int = 0
 
@@ -61,13 +60,9 @@ class BlockQuantizer:
 
     def _observe(self, index: int, chosen: Tensors) -> list[SharedInput]:
         statistics = InputStatistics(chosen)
-        flow = self.flow
-        with self.walk.computing(), flow.entering(index) as entering, flow.exact(index) as exact:
-            for number in range(len(flow.windows)):
-                if exact is not None:
-                    statistics.record(partial(exact, number))
-                forward = partial(self.walk.run, index, entering.read(number))
-                statistics.watch(forward, relative=self.relative)
+        with self.walk.computing(), self.flow.entering(index) as entering:
+            for number in range(len(self.flow.windows)):
+                statistics.watch(partial(self.walk.run, index, entering.read(number)))
         return statistics.inputs
 
     def _round(self, inputs: list[SharedInput], chosen: Tensors) -> tuple[dict[Weight, Rounded], Facts]:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class BlockFlow:
     """The windows of token ids, int64 (count, T), on their way through `walk`, with files in `work`."""
 
-    def __init__(self, walk: BlockWalk, windows: np.ndarray, work: Path, *, with_exact: bool = False) -> None:
-        self.walk, self.windows, self.work, self.with_exact = walk, windows, work, with_exact
+    def __init__(self, walk: BlockWalk, windows: np.ndarray, work: Path) -> None:
+        self.walk, self.windows, self.work = walk, windows, work
         work.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> int:
@@ -53,22 +53,6 @@ class BlockFlow:
         with Activations(self._hidden(index), count=count, length=length) as found:
             yield found
 
-    @contextmanager
-    def exact(self, index: int) -> Iterator[Callable[[int], None] | None]:
-        """A function that runs a window through a block that is not yet quantized, on what enters it in
-        the exact model, and keeps what leaves it; None where the exact model is not followed.
-        """
-        if not self.with_exact:
-            yield None
-            return
-        count, length = self.windows.shape
-        path = self._exact(index) if index else self._hidden(0)
-        with (
-            Activations(path, count=count, length=length) as entering,
-            self._new(self._exact(index + 1)) as leaving,
-        ):
-            yield lambda number: leaving.write(number, self.walk.run(index, entering.read(number)))
-
     def finish(self, index: int, write: Callable[[Path], None]) -> None:
         """Run the windows through a loaded block as it is now, and let `write` store the block."""
         with (
@@ -82,7 +66,6 @@ class BlockFlow:
         write(part)
         os.replace(part, self.block_file(index))
         self._hidden(index).unlink()
-        self._exact(index).unlink(missing_ok=True)
 
     def note(self, part: str, facts: Mapping[str, Mapping[str, object]]) -> None:
         """Keep what is worth knowing of a part's matrices, by name."""
@@ -91,9 +74,6 @@ class BlockFlow:
 
     def _hidden(self, index: int) -> Path:
         return self.work / f"hidden-{index:05}.bin"
-
-    def _exact(self, index: int) -> Path:
-        return self.work / f"exact-{index:05}.bin"
 
     @contextmanager
     def _new(self, path: Path) -> Iterator[Activations]:

@@ -53,8 +53,8 @@ def quantize_outer(flow: BlockFlow, *, embedding: Scheme | None, head: Scheme | 
                 matrices[source_name(flow.walk.stream, name)], found[name] = _rounded(
                     flow, name, reads, scheme
                 )
+    flow.note("outer", found)  # before what says that the part is finished
     _store(flow, matrices, tables)
-    flow.note("outer", found)
 
 
 def _rounded(

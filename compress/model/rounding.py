@@ -11,7 +11,7 @@ import torch
 from compress.model.quantized import Layout, QuantizedMatrix
 from compress.numerics.gptq import gptq
 from compress.numerics.groups import fit_groups
-from compress.numerics.hessian import inverse_factor, toward_exact
+from compress.numerics.hessian import inverse_factor
 from compress.numerics.refine import refine
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from compress.model.statistics import SharedInput
     from compress.numerics.groups import GroupGrid
-    from compress.numerics.hessian import Cross, Factor
+    from compress.numerics.hessian import Factor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +90,10 @@ def _round(matrix: np.ndarray, inputs: SharedInput | None, scheme: Scheme) -> Ro
     factor = inverse_factor(hessian, damping=scheme.damping, activation_order=scheme.activation_order)
     if factor is None:
         return _searched(matrix, None, scheme, why="its Hessian is not finite, or zero")
-    return _with_feedback(matrix, hessian, inputs.cross, factor, scheme)
+    return _with_feedback(matrix, hessian, factor, scheme)
 
 
-def _with_feedback(
-    matrix: np.ndarray, hessian: np.ndarray, cross: Cross | None, factor: Factor, scheme: Scheme
-) -> Rounded:
-    if cross is not None:
-        matrix = toward_exact(matrix, hessian, cross.matrix, damping=factor.damping)
+def _with_feedback(matrix: np.ndarray, hessian: np.ndarray, factor: Factor, scheme: Scheme) -> Rounded:
     grid = _grid(matrix, hessian, scheme)
     codes = gptq(matrix, factor, grid)
     if scheme.sweeps:

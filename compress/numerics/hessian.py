@@ -35,42 +35,6 @@ class Hessian:
         return np.asarray(np.triu(mean) + np.triu(mean, 1).T)
 
 
-class Cross:
-    """The mean of y x^T over pairs of rows, float32 (K, K): y is what a layer would read in the exact
-    model, x what it reads behind quantized layers.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._sum = np.zeros((size, size), np.float32, order="F")
-        self.rows = 0
-
-    def add(self, exact: np.ndarray, rows: np.ndarray) -> None:
-        """Add float32 rows (n, K) of both."""
-        self._sum = blas.sgemm(1.0, exact.T, rows.T, trans_b=1, beta=1.0, c=self._sum, overwrite_c=1)
-        self.rows += len(rows)
-
-    @property
-    def matrix(self) -> np.ndarray:
-        """The mean."""
-        return np.asarray(self._sum / np.float32(max(self.rows, 1)))
-
-
-def toward_exact(matrix: np.ndarray, hessian: np.ndarray, cross: np.ndarray, *, damping: float) -> np.ndarray:
-    """The matrix (N, K) that comes nearest, on what a layer reads, to what it gave in the exact model.
-
-    GPTAQ (Li et al. 2025, arXiv:2504.02692) minimizes |Q x - W y|^2, x being the input behind quantized
-    layers and y the exact one. That is (Q - V) H (Q - V)^T and a constant, where V = W C H^-1 and
-    C = E[y x^T]; so V takes W's place in GPTQ. The same damping on H and C draws V to W.
-    """
-    added = np.float32(damping * np.diag(hessian).mean(dtype=np.float64)) * np.eye(
-        len(hessian), dtype=np.float32
-    )
-    _, solution, failed = lapack.sposv((hessian + added).T, (cross + added).T, lower=1)
-    if failed or not np.isfinite(solution).all():
-        return matrix
-    return np.asarray(matrix @ solution.T)
-
-
 @dataclass(frozen=True)
 class Factor:
     """`upper` (K, K) with upper^T upper = (H + damping * mean(diag H) * I)^-1, H's axes in `order`."""

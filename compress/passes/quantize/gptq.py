@@ -2,6 +2,14 @@
 
 Frantar et al. 2022 (arXiv:2210.17323). Weights come from safetensors one block at a time, the inputs of
 each block from the quantized blocks before it, and each finished block is a resume point.
+
+What was tried on top of it, by the held-out KL divergence of a fine-tuned SmolLM2-135M whose first six or
+eight blocks were quantized (4 bits, groups of 32, asymmetric, 12 x 512 tokens, judged on 4 x 512):
+sweeps of coordinate descent over codes and scales (`numerics.refine`) lowered it from 0.0109 to 0.0079 and
+are kept. Making up for the errors of earlier layers (GPTAQ, arXiv:2504.02692, as the least squares solution
+that takes the matrix's place) raised it to 0.0279 (0.0175 with sweeps), and weighing tokens by the inverse
+size of their hidden states raised it to 0.0120: both were left out. Bfloat16 products, where the processor
+has them, took 0.59 of the time of fp32 for a block and changed what it adds by 0.4%.
 """
 
 from __future__ import annotations
@@ -15,6 +23,7 @@ from pydantic import Field, field_validator
 
 from compress.core.artifact import ArtifactKind
 from compress.core.config import Frozen
+from compress.core.paths import link_or_copy
 from compress.model.blocks import BlockQuantizer
 from compress.model.flow import BlockFlow
 from compress.model.outer import quantize_outer
@@ -56,10 +65,6 @@ class Config(Frozen):
     activation_order: bool = True
     activations: Literal["auto", "float32", "bfloat16"] = "auto"
     """What products are computed in during calibration; auto: bfloat16 where the processor has it."""
-    relative: float = Field(default=0.0, ge=0, le=1)
-    """Weigh a token's error by the size of its hidden states, as the next norm does."""
-    toward_exact: bool = False
-    """Make up for the errors of earlier layers too (GPTAQ)."""
     sweeps: int = Field(default=2, ge=0)
     """Sweeps of coordinate descent over codes and scales after GPTQ (QuantEase)."""
     exclude: tuple[str, ...] = ()
@@ -107,12 +112,11 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     work = context.work or context.folder / ".work"
     walk = BlockWalk(artifact.folder, artifact.task, half=_half(config))
     windows = context.calibration.tokens(count=config.samples, length=config.length)
-    flow = BlockFlow(walk, windows, work, with_exact=config.toward_exact)
+    flow = BlockFlow(walk, windows, work)
     quantizer = BlockQuantizer(
         walk=walk,
         flow=flow,
         scheme=config.scheme(config.bits),
-        relative=config.relative,
         exclude=config.exclude,
         minimum_elements=config.minimum_elements,
     )
@@ -140,7 +144,7 @@ def _half(config: Config) -> bool:
 
 
 def _gather(work: Path, context: Context) -> None:
-    """Move what is finished to where it stays, and say which matrices were only rounded."""
+    """Put what is finished where it stays, and say which matrices were only rounded."""
     facts: dict[str, dict[str, object]] = {}
     for path in sorted(work.glob("*.json")):
         facts |= json.loads(path.read_text(encoding="utf8"))
@@ -148,7 +152,7 @@ def _gather(work: Path, context: Context) -> None:
         if values["why"]:
             context.progress.note(f"{name} was rounded without feedback: {values['why']}")
     for path in sorted(work.glob("*.safetensors")):
-        shutil.move(path, context.folder / path.name)
+        link_or_copy(path, context.folder / path.name)  # a run that is killed here finds all of it again
     (context.folder / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf8")
     if work == context.folder / ".work":
         shutil.rmtree(work)
