@@ -5,11 +5,14 @@ own answers (KL divergence of logits, cosine of pooled hidden states). The block
 removed and the others are measured again, since two blocks that can each be spared may not both be. For deep
 models the angular distance between a block's input and output (Gromov et al. 2024, arXiv:2403.17887;
 ShortGPT, Men et al. 2024, arXiv:2403.03853) chooses which blocks are measured at all.
+
+What hurts least at once need not be what heals best. Where `heal.distill` follows, `choose: spread` starts from
+evenly spread blocks, as Sanh et al. did (2019, arXiv:1910.01108: every other one of BERT's).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -42,6 +45,8 @@ class Config(Frozen):
     """Blocks by number, from 0."""
     count: int | None = Field(default=None, gt=0)
     ratio: float | None = Field(default=None, gt=0, lt=1)
+    choose: Literal["measured", "spread"] = "measured"
+    """`spread` keeps the first, the last and blocks at even distances between, without measuring."""
     shortlist: int = Field(default=8, gt=0)
     """How many blocks, those of the smallest angular distance, are measured for each that is removed."""
     items: int = Field(default=64, gt=0)
@@ -101,7 +106,21 @@ def _removals(config: Config, depth: int) -> int:
 
 
 def _chosen(module: torch.nn.Module, stack: Stack, count: int, config: Config, context: Context) -> list[int]:
-    """The blocks that stay after `count` were removed greedily."""
+    """The blocks that stay after `count` were removed."""
+    if config.choose == "spread":
+        return spread(len(stack), len(stack) - count)
+    return _greedy(module, stack, count, config, context)
+
+
+def spread(depth: int, kept: int) -> list[int]:
+    """`kept` of `depth` blocks at even distances, the first and the last among them (the first alone
+    where one stays).
+    """
+    return [round(index * (depth - 1) / max(kept - 1, 1)) for index in range(kept)]
+
+
+def _greedy(module: torch.nn.Module, stack: Stack, count: int, config: Config, context: Context) -> list[int]:
+    """Without the block that matters least, `count` times over."""
     feeds = context.calibration.feeds(items=config.items)
     if not feeds:
         raise CompressError("data-empty", "no calibration data", hint="name some with --data")
