@@ -6,8 +6,8 @@ removed and the others are measured again, since two blocks that can each be spa
 models the angular distance between a block's input and output (Gromov et al. 2024, arXiv:2403.17887;
 ShortGPT, Men et al. 2024, arXiv:2403.03853) chooses which blocks are measured at all.
 
-What hurts least at once need not be what heals best. Where `heal.distill` follows, `choose: spread` starts from
-evenly spread blocks, as Sanh et al. did (2019, arXiv:1910.01108: every other one of BERT's).
+What hurts least at once need not be what heals best. Where `heal.distill` follows, `choose: spread`
+starts from evenly spread blocks, as Sanh et al. did (2019, arXiv:1910.01108: every other one of BERT's).
 """
 
 from __future__ import annotations
