@@ -69,11 +69,16 @@ class LoadedDecoder:
         """The token ids of a prompt.
 
         Raises:
-            CompressError: `chat` is asked for and the model has no template.
+            CompressError: `chat` is asked for and the model has no template, or the prompt is longer than
+                what the model takes.
         """
         written = self._decoder.chat(prompt) if chat else prompt
         # A template has the special tokens that it wants.
-        ids: list[int] = self.text.tokenizer.encode(written, add_special_tokens=not chat).ids
+        encoding = self.text.tokenizer.encode(written, add_special_tokens=not chat)
+        if encoding.overflowing:
+            message = f"the prompt is longer than the {self.text.max_length} tokens that the model takes"
+            raise CompressError("prompt-length", message, hint="shorten it")
+        ids: list[int] = encoding.ids
         return ids
 
     def predict(self, items: Any, *, batch_size: int = 32) -> Any:

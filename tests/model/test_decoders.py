@@ -94,6 +94,8 @@ def test_a_decoder_becomes_an_artifact(cli, decoders, tmp_path):
     model = compress.load("out")
     assert len(model.predict(["the quick", "a lazy"])) == 2
     assert "".join(model.stream("the quick", tokens=5)) == model.generate("the quick", tokens=5)
+    with pytest.raises(compress.core.errors.CompressError, match="prompt-length"):
+        model.generate("fox " * 200)
     called = cli("bench", "out", "--target", target, "--seconds", "0", "--prompt", "the quick", "--json")
     assert called.code == 0, called.err
     document = json.loads(called.out)
