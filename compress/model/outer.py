@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from compress.model.quantized import QuantizedMatrix
     from compress.model.rounding import Scheme
     from compress.model.statistics import SharedInput
+
+
+_TIED = 0.1
+"""Damping of a table that is embedding and head: the head's errors count by its inputs' Hessian, and the
+embedding's alike, which is what is added to the diagonal. On SmolLM2-135M (4 bits, groups of 32, the table
+alone quantized) the KL divergence is 0.0194 with 0.1, 0.0189 with 1, and 0.0438 where the table is rounded.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,16 +58,18 @@ def quantize_outer(flow: BlockFlow, *, embedding: Scheme | None, head: Scheme | 
             if scheme is not None:
                 reads = inputs if tables.tied or name == tables.head else None
                 matrices[source_name(flow.walk.stream, name)], found[name] = _rounded(
-                    flow, name, reads, scheme
+                    flow, name, reads, scheme, tied=tables.tied
                 )
     flow.note("outer", found)  # before what says that the part is finished
     _store(flow, matrices, tables)
 
 
 def _rounded(
-    flow: BlockFlow, name: str, inputs: SharedInput | None, scheme: Scheme
+    flow: BlockFlow, name: str, inputs: SharedInput | None, scheme: Scheme, *, tied: bool
 ) -> tuple[QuantizedMatrix, dict[str, object]]:
     matrix = np.ascontiguousarray(flow.walk.parameter(name).numpy())
+    if tied:
+        scheme = replace(scheme, damping=max(scheme.damping, _TIED))
     (rounded,) = round_matrices([matrix], inputs, scheme)
     return rounded.stored(symmetric=scheme.symmetric, transposed=False), facts(rounded, matrix)
 

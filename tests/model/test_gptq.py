@@ -49,7 +49,7 @@ def divergence(source, folder):
 def test_every_architecture(name, tiny_models, tmp_path):
     source = tiny_models(name)
     four = quantized(source, tmp_path / "four")
-    eight = quantized(source, tmp_path / "eight", bits=8)
+    eight = quantized(source, tmp_path / "eight", bits=8, embedding_bits=8)
     assert divergence(source, eight) < 0.01
     assert divergence(source, eight) < divergence(source, four) < 0.5
     assert (four / "tokenizer.json").exists()

@@ -53,7 +53,7 @@ class Config(Frozen):
     group_size: int = 32
     """Input channels that share a grid, 16 to 256; -1: one grid for each output channel."""
     symmetric: bool = False
-    embedding_bits: Bits | None = 8
+    embedding_bits: Bits | None = 4
     """Of the embedding (and of the head that is tied to it); None: as it was."""
     head_bits: Bits | None = 8
     """Of an output layer that is a matrix of its own."""
