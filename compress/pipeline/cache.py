@@ -14,7 +14,7 @@ from typing import Any
 from compress.core.paths import folder_digest, folder_files
 from compress.core.version import VERSION
 
-_MAKERS = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "numpy")
+_MAKERS = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "onnxruntime-genai", "numpy")
 
 
 def cache_folder() -> Path:
