@@ -150,7 +150,7 @@ WORDS = [
     (("run", "{model}", "--out", "{table}"), "output-exists"),
     (("run", "{model}", "--out", "{table}/deep"), "output-unwritable"),
     (("run", "{model}", "--seed", "many"), "usage"),
-    (("run",), "usage"),
+    (("run",), "jobs-missing"),
     (("rum", "demo"), "usage"),
     (("plan", "{pickle}"), "pickle-refused"),
     (("plan", "{gguf}"), "gguf-invalid"),
