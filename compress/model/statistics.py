@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,11 +24,16 @@ class SharedInput:
     weights: list[Weight] = field(default_factory=list)
 
 
+class _Complete(Exception):
+    """Every matrix has been read: what follows in a window's forward is of no use."""
+
+
 class InputStatistics:
     """Gathers Hessians while a part of a model runs on one calibration window after the other.
 
     Which matrices share an input is seen in the window in which they are met first: they are given
-    one and the same tensor.
+    one and the same tensor. Where the first window read each matrix once, later ones are left when all
+    have been read, before the last product is computed.
     """
 
     def __init__(
@@ -36,6 +43,8 @@ class InputStatistics:
         self._shared: dict[Weight, SharedInput] = {}
         self._window: dict[tuple[int, torch.Size], SharedInput] = {}
         self._born: set[int] = set()
+        self._read: Counter[Weight] = Counter()
+        self._expected: frozenset[Weight] = frozenset()
 
     @property
     def inputs(self) -> list[SharedInput]:
@@ -45,13 +54,28 @@ class InputStatistics:
     def watch(self, forward: Callable[[], object]) -> None:
         """Run `forward` on one window and add what its products read."""
         observer = ProductObserver(self._parameters, self._seen)
-        with observer:
+        with suppress(_Complete), observer:
             forward()
+            self._expect()
         self._window.clear()
         self._born.clear()
+        self._read.clear()
         observer.forget()
 
+    def _expect(self) -> None:
+        """After a whole forward: what later ones are to read, if it is all and each once."""
+        whole = {weight.name for weight in self._read} == set(self._parameters)
+        apart = all(weight.index is None for weight in self._read)  # routing differs by window
+        once = set(self._read.values()) == {1}
+        self._expected = frozenset(self._read) if whole and apart and once else frozenset()
+
     def _seen(self, weight: Weight, x: torch.Tensor) -> None:
+        self._add(weight, x)
+        self._read[weight] += 1
+        if self._expected and len(self._read) == len(self._expected):
+            raise _Complete
+
+    def _add(self, weight: Weight, x: torch.Tensor) -> None:
         if not x.numel():
             return
         key = (x.data_ptr(), x.shape)
