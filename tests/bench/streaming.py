@@ -2,9 +2,9 @@
 
     python -m tests.bench.streaming --shape 1b [--layers 6] [--windows 4] [--length 128] [--folder PLACE]
 
-A Llama of random bfloat16 weights is written block by block (never whole in memory), then `quantize.gptq` and
-`export.genai` run in processes of their own, as `compress run` runs them. Prints the peak resident memory and
-the processor time of each. `--layers` shows that the peak grows with the largest block and not with the depth.
+A Llama of random bfloat16 weights is written block by block (never whole in memory), then `quantize.gptq`
+and `export.genai` run in processes of their own, as `compress run` runs them. Prints the peak resident memory
+and the processor time of each. `--layers` shows that the peak grows with the largest block, not with depth.
 """
 
 from __future__ import annotations
