@@ -190,7 +190,7 @@ class _Search:
 
     def _steps(self, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
         """Code less zero of the nearest codes, float32 in memory of its own."""
-        steps = self.values / scale
+        steps: np.ndarray = self.values / scale
         np.rint(steps, out=steps)
         np.maximum(steps, self.codes.low - zero, out=steps)
         np.minimum(steps, self.codes.high - zero, out=steps)
