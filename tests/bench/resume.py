@@ -1,13 +1,15 @@
 """Kill a run of quantize.gptq at random moments, 20 times, and compare what comes of it.
 
-    python -m tests.bench.resume [kills] [blocks]
+    python -m tests.bench.resume [--kills 20] [--model FOLDER] [--windows 8] [--length 128]
 
 A process is killed (SIGKILL) after a random part of the time that a whole run takes; the next goes on in the
 same work folder. At the end the bytes of every file are compared, and each block's number of beginnings told.
+Without a model it is a tiny Llama of 12 blocks.
 """
 
 from __future__ import annotations
 
+import argparse
 import random
 import subprocess
 import sys
@@ -20,7 +22,7 @@ import numpy as np
 from tests import tiny
 
 
-def quantize(source: Path, folder: Path, work: Path) -> None:
+def quantize(source: Path, folder: Path, work: Path, shape: tuple[int, int]) -> None:
     """What the killed processes run."""
     from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
     from compress.model.blocks import BlockQuantizer
@@ -36,7 +38,7 @@ def quantize(source: Path, folder: Path, work: Path) -> None:
 
     BlockQuantizer.run = told
     folder.mkdir()
-    windows = np.random.default_rng(0).integers(5, 150, (64, 64))
+    windows = np.random.default_rng(0).integers(5, 150, shape)
     context = Context(
         folder=folder, calibration=Fixed(windows=windows), profile=PROFILE, progress=Silent(), work=work
     )
@@ -45,25 +47,37 @@ def quantize(source: Path, folder: Path, work: Path) -> None:
 
 
 def started(source: Path, folder: Path, work: Path) -> subprocess.Popen[bytes]:
-    words = ["--run", str(source), str(folder), str(work)]
+    words = [*sys.argv[1:], "--run", str(source), str(folder), str(work)]
     return subprocess.Popen([sys.executable, "-m", "tests.bench.resume", *words])
 
 
-def main(kills: int, blocks: int) -> None:
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--windows", type=int, default=64)
+    parser.add_argument("--length", type=int, default=64)
+    parser.add_argument("--run", nargs=3, type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main(kills: int, model: Path | None) -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        kind, values, task = tiny.ARCHITECTURES["llama"]
-        tiny.ARCHITECTURES["llama"] = (kind, {**values, "num_hidden_layers": blocks}, task)
-        tiny.build("llama", root / "model")
+        if model is None:
+            kind, values, task = tiny.ARCHITECTURES["llama"]
+            tiny.ARCHITECTURES["llama"] = (kind, {**values, "num_hidden_layers": 12}, task)
+            tiny.build("llama", root / "model")
+        model = model or root / "model"
         (root / "whole").mkdir()
         start = time.perf_counter()
-        assert started(root / "model", root / "whole" / "out", root / "whole" / "work").wait() == 0
+        assert started(model, root / "whole" / "out", root / "whole" / "work").wait() == 0
         seconds = time.perf_counter() - start
-        differing, again = attempts(root, kills, seconds)
+        differing, again = attempts(root, model, kills, seconds)
         print(f"{kills} kills: {differing} files differ; blocks begun more often than runs explain: {again}")
 
 
-def attempts(root: Path, kills: int, seconds: float) -> tuple[int, int]:
+def attempts(root: Path, model: Path, kills: int, seconds: float) -> tuple[int, int]:
     """Runs that are killed over and over until so many kills are spent; the last is left alone."""
     randomness = random.Random(0)
     chain = differing = excess = 0
@@ -73,7 +87,7 @@ def attempts(root: Path, kills: int, seconds: float) -> tuple[int, int]:
         folder.mkdir()
         tries = 0
         while True:
-            process = started(root / "model", folder / f"out{tries}", folder / "work")
+            process = started(model, folder / f"out{tries}", folder / "work")
             try:
                 process.wait(randomness.uniform(0.3, 1.1) * seconds if kills > 0 else None)
                 break
@@ -91,7 +105,8 @@ def attempts(root: Path, kills: int, seconds: float) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--run"]:
-        quantize(*(Path(word) for word in sys.argv[2:5]))
+    options = arguments()
+    if options.run:
+        quantize(*options.run, (options.windows, options.length))
     else:
-        main(*[int(word) for word in sys.argv[1:]] or (20, 12))
+        main(options.kills, options.model)
