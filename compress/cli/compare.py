@@ -63,6 +63,7 @@ def compare(
         return
     from compress.report import comparison as page
     from compress.report import format as fmt
+    from compress.report.target import sentence
     from compress.report.terminal import rich_table
 
     shown = [page.table(found), page.speedups(found)] if len(found.models) > 1 else [page.table(found)]
@@ -71,8 +72,10 @@ def compare(
         console.print(rich_table(one))
     if len(found.models) > 1:
         console.out(fmt.plain(page.best(found)))
-    for sentence in [*found.noise, *found.notes]:
-        console.note(f"note: {sentence}")
+    if found.target.constrained:
+        console.out(fmt.plain(sentence(found.target)))
+    for line in [*found.noise, *found.notes]:
+        console.note(f"note: {line}")
 
 
 def register(app: typer.Typer) -> None:

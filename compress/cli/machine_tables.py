@@ -39,13 +39,21 @@ def _surroundings(document: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def profiles_table(profiles: Sequence[Profile], reasons: Mapping[str, Sequence[str]]) -> Table:
+def profiles_table(
+    profiles: Sequence[Profile], reasons: Mapping[str, Sequence[str]], limits: Mapping[str, Sequence[str]]
+) -> Table:
     """The targets, and whether figures taken here would be theirs."""
     table = _table("profile", "target", "figures here")
     for one in profiles:
-        why = "; ".join(reasons[one.name])
-        table.add_row(one.name, Text(one.description), Text(f"estimated: {why}" if why else "measured"))
+        figures = _figures(reasons[one.name], limits[one.name])
+        table.add_row(one.name, Text(one.description), Text(figures))
     return table
+
+
+def _figures(reasons: Sequence[str], limits: Sequence[str]) -> str:
+    if reasons:
+        return f"estimated: {'; '.join(reasons)}"
+    return f"measured, constrained to {', '.join(limits)}" if limits else "measured"
 
 
 def detected_table(document: Mapping[str, Any]) -> Table:

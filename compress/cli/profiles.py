@@ -19,24 +19,31 @@ if TYPE_CHECKING:
 def list_profiles(json: o.Json = False) -> None:
     """List the targets and whether figures taken on this machine are theirs."""
     from compress.core.profile import load_profile, profile_names
+    from compress.measure.confinement import confinement_of
     from compress.measure.host import detect_host, differences
 
     host = detect_host()
     profiles = [load_profile(name) for name in profile_names()]
     reasons = {one.name: differences(one, host) for one in profiles}
+    limits = {one.name: confinement_of(one, host).limits for one in profiles}
     console = Console(as_json=json)
     if json:
         console.json(
             {
                 "profiles": [
-                    {**one.model_dump(mode="json"), "differences": reasons[one.name]} for one in profiles
+                    {
+                        **one.model_dump(mode="json"),
+                        "differences": reasons[one.name],
+                        "limits": [] if reasons[one.name] else list(limits[one.name]),
+                    }
+                    for one in profiles
                 ]
             }
         )
     else:
         from compress.cli.machine_tables import profiles_table
 
-        console.print(profiles_table(profiles, reasons))
+        console.print(profiles_table(profiles, reasons, limits))
 
 
 def show(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from compress.core.units import human_bytes
 
@@ -29,12 +30,22 @@ def plan_tables(document: Mapping[str, Any]) -> list[RenderableType]:
     for name, setting in document["settings"].items():
         if setting["value"] not in (None, False, []):
             settings.add_row(name, str(setting["value"]), setting["origin"])
-    return [candidates, settings]
+    return [candidates, Text(f"speeds for {document['target']}: {_speeds(document)}\n"), settings]
+
+
+def _speeds(document: Mapping[str, Any]) -> str:
+    """How the speeds of a plan will be known."""
+    if document["differences"]:
+        return f"estimated ({'; '.join(document['differences'])})"
+    limits = ", ".join(document["limits"])
+    return f"measured here, constrained to {limits}" if limits else "measured here"
 
 
 def bench_tables(document: Mapping[str, Any]) -> list[RenderableType]:
     """Times of several models, a table for each workload."""
-    return [_bench_table(name, document) for name in document["workloads"]]
+    found: list[RenderableType] = [_bench_table(name, document) for name in document["workloads"]]
+    limits = ", ".join(document["limits"])
+    return [*found, Text(f"constrained to {limits}")] if limits else found
 
 
 def _bench_table(workload: str, document: Mapping[str, Any]) -> Table:

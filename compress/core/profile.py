@@ -62,6 +62,8 @@ class Profile(Frozen):
     architecture: str | None = None
     """`x86_64` or `aarch64`; None: whatever this host is."""
     cores: int | None = None
+    threads: int | None = None
+    """Threads that compute, where they are fewer than the cores."""
     memory_gib: float | None = None
     bandwidth_gb_s: float | None = None
     peak_gop_s: dict[str, float] = Field(default_factory=dict)

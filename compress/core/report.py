@@ -23,11 +23,16 @@ class ModelFacts(Frozen):
 
 
 class TargetFacts(Frozen):
-    """Where the figures hold. `measured` is false where they were computed for other hardware."""
+    """Where the figures hold. `measured` is false where they were computed for other hardware;
+    `constrained` is true where this host has more than the target, and every model was timed under the
+    `limits` that are named.
+    """
 
     profile: str
     host: str
     measured: bool
+    constrained: bool = False
+    limits: tuple[str, ...] = ()
 
 
 class Latency(Frozen):

@@ -82,7 +82,7 @@ def detect_host() -> Host:
 
 def usable_cores() -> int:
     """Physical cores that the affinity and the quota of this process leave it; at least one."""
-    cores = _physical_cores(_affinity())
+    cores = _physical_cores(affinity())
     quota = _quota()
     return max(1, min(cores, math.ceil(quota)) if quota else cores)
 
@@ -141,7 +141,8 @@ def _size_differences(profile: Profile, host: Host) -> list[str]:
     return reasons
 
 
-def _affinity() -> list[int]:
+def affinity() -> list[int]:
+    """The logical processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
@@ -153,6 +154,12 @@ def _physical_cores(logical: list[int]) -> int:
     if None not in cores:
         return len(cores)
     return min(len(logical), psutil.cpu_count(logical=False) or len(logical))
+
+
+def one_cpu_a_core(logical: list[int]) -> list[int]:
+    """The first logical processor of each core; all of them where the system does not tell cores."""
+    cores = {_core_of(cpu): cpu for cpu in reversed(logical)}
+    return logical if None in cores else sorted(cores.values())
 
 
 def _core_of(cpu: int) -> tuple[str, str] | None:

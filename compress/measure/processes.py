@@ -19,6 +19,7 @@ from threading import Thread
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
 from compress.core.errors import CompressError
+from compress.measure.confinement import NO_LIMITS, Confinement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,14 +29,17 @@ if TYPE_CHECKING:
 PATIENCE_S = 900.0
 """Seconds after which a worker that has not answered counts as hung."""
 
+_NO_MEMORY = ("MemoryError", "bad_alloc", "llocate memory", "out of memory", "failed to map", "cannot map")
+"""What Python, C++, torch and the dynamic linker say who are refused memory."""
+
 Runtime = Literal["torch", "onnxruntime", "onnxruntime-genai", "openvino"]
-THREAD_VARIABLES = ("OMP_NUMTHREADS", "MKL_NUMTHREADS", "OPENBLAS_NUMTHREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
     """A model to time. `model` is a graph, or a folder for `torch` and `onnxruntime-genai`;
-    `threads` are those that compute, the caller's among them.
+    `threads` are those that compute, the caller's among them; `confinement` limits the whole process.
     """
 
     name: str
@@ -44,9 +48,13 @@ class Contender:
     task: str
     threads: int
     provider: str = "CPUExecutionProvider"
+    confinement: Confinement = NO_LIMITS
 
     def command(self) -> list[str]:
         """The worker's command line."""
+        return self.confinement.around(self._worker())
+
+    def _worker(self) -> list[str]:
         # -P: a module in the working folder must not stand in for one that is installed.
         start = [sys.executable, "-P", "-m"]
         threads = ["--threads", str(self.threads)]
@@ -82,6 +90,10 @@ class Timed(Protocol):
     def provider(self) -> str:
         """The execution provider that runs it."""
 
+    @property
+    def confinement(self) -> Confinement:
+        """The limits that its process runs under."""
+
     def command(self) -> list[str]:
         """The worker's command line."""
 
@@ -95,9 +107,11 @@ class Timed(Protocol):
 class WorkerFailed(CompressError):
     """A contender's process died, hung, or could not load its model."""
 
-    def __init__(self, contender: str, reason: str, *, hint: str = "") -> None:
+    def __init__(self, contender: str, reason: str, *, hint: str = "", out_of_memory: bool = False) -> None:
+        """`out_of_memory`: it ran under a limit of memory, and died of that."""
         super().__init__("worker-failed", f"timing '{contender}': {reason}", hint=hint)
         self.contender = contender
+        self.out_of_memory = out_of_memory
 
 
 class Worker:
@@ -151,6 +165,7 @@ class Worker:
         """End the process and collect it. It has nothing to save, so it is not asked first."""
         self._process.kill()
         self._process.wait()
+        self._contender.confinement.clear(self._process.pid)
         _close(self._process.stdin)
         self._complaints.close()
 
@@ -168,9 +183,14 @@ class Worker:
         code = self._process.wait()
         self._complaints.seek(0)
         said = self._complaints.read().decode(errors="replace").strip().splitlines()
-        if code == -9:
-            return WorkerFailed(self.name, "its process was killed", hint="it may need more memory")
+        limits = self._contender.confinement
+        killed = code == -9
         reason = said[-1].strip() if said else f"its process ended with code {code}"
+        if limits.memory and (killed or any(word in "\n".join(said) for word in _NO_MEMORY)):
+            hint = f"the target has {limits.memory}; time it on a target with more"
+            return WorkerFailed(self.name, "it ran out of memory", hint=hint, out_of_memory=True)
+        if killed:
+            return WorkerFailed(self.name, "its process was killed", hint="it may need more memory")
         return WorkerFailed(self.name, reason, hint="see `compress doctor`")
 
 

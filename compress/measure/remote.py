@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
+from compress.measure.confinement import NO_LIMITS, Confinement
 from compress.measure.noise import Usage
 from compress.measure.processes import THREAD_VARIABLES
 from compress.measure.sources import closure
@@ -127,6 +128,7 @@ class RemoteContender:
     graph: str
     threads: int
     provider: str = "CPUExecutionProvider"
+    confinement: Confinement = NO_LIMITS
 
     def command(self) -> list[str]:
         """The local end of the worker: when it dies, the worker's input ends, and with it the worker."""

@@ -9,8 +9,9 @@ from compress.core.errors import CompressError
 from compress.data.items import load_items
 from compress.graph.session import GENAI, open_runner
 from compress.measure.catalogue import choose_metric
+from compress.measure.confinement import NO_LIMITS, confinement_of
 from compress.measure.evaluate import evaluate
-from compress.measure.host import detect_host
+from compress.measure.host import detect_host, differences
 from compress.measure.latency import interleave, ratio
 from compress.measure.metric import Tools
 from compress.model.safety import read_json
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from compress.core.report import Accuracy
     from compress.core.settings import Settings
     from compress.graph.session import Runner
+    from compress.measure.confinement import Confinement
+    from compress.measure.host import Host
     from compress.measure.latency import Timings
     from compress.measure.processes import Timed
     from compress.measure.remote import Device
@@ -54,21 +57,36 @@ def bench(
     preprocessor = load_preprocessor(first.folder, task=first.task, inputs=first.specs())
     workloads = workloads_of(profile, kind_of(subjects))
     feeds = feeds_of(workloads, preprocessor)
-    contenders = contenders_of(subjects, profile, device=device, progress=progress)
+    host = detect_host()
+    limits = NO_LIMITS if device else confinement_of(profile, host)
+    contenders = contenders_of(subjects, profile, device=device, confinement=limits, progress=progress)
     timings = interleave(contenders, feeds, progress=progress, budget_s=seconds, seed=seed, device=device)
     return {
         "target": profile.name,
-        "host": describe(device) if device else detect_host().describe(),
+        "host": describe(device) if device else host.describe(),
+        "limits": list(limits.limits),
         "workloads": {name: workload.model_dump() for name, workload in workloads.items()},
         "results": [_result(one, first, timings, workloads) for one in subjects],
-        "noise": timings.noise,
+        "noise": [*timings.noise, *limits.told_refused(), *([] if device else _strange(profile, host))],
     }
 
 
+def _strange(profile: Profile, host: Host) -> list[str]:
+    """Why times taken here are not the target's."""
+    return [
+        f"these are times of this host, not of {profile.name}: {why}" for why in differences(profile, host)
+    ]
+
+
 def contenders_of(
-    subjects: Sequence[Subject], profile: Profile, *, device: Device | None, progress: Progress
+    subjects: Sequence[Subject],
+    profile: Profile,
+    *,
+    device: Device | None,
+    confinement: Confinement,
+    progress: Progress,
 ) -> Sequence[Timed]:
-    """Subjects as they are timed, here or on a device.
+    """Subjects as they are timed, here under the limits of `confinement`, or on a device.
 
     Raises:
         CompressError: one cannot be sent.
@@ -76,7 +94,8 @@ def contenders_of(
     if device is not None:
         return contenders_on(device, subjects, profile, progress=progress)
     threads = threads_of(profile)
-    return [one.contender(threads=threads, provider=profile.execution_provider) for one in subjects]
+    provider = profile.execution_provider
+    return [one.contender(threads=threads, provider=provider, confinement=confinement) for one in subjects]
 
 
 def refuse_mixed(subjects: Sequence[Subject]) -> None:

@@ -18,6 +18,7 @@ from compress.core.profile import load_profile, priced
 from compress.core.report import TargetFacts
 from compress.data.items import load_items, modality_of
 from compress.measure.catalogue import choose_metric
+from compress.measure.confinement import NO_LIMITS, confinement_of
 from compress.measure.host import detect_host, differences, on_host
 from compress.measure.metric import Tools
 from compress.measure.side_by_side import Judged, records_of
@@ -58,17 +59,30 @@ def compare(
     paid = priced(named, watts=settings.watts, price_per_hour=settings.price_per_hour)
     profile = paid if device else on_host(paid, host)
     reasons = [] if device else differences(profile, host)
+    limits = NO_LIMITS if device or reasons else confinement_of(profile, host)
     judgement = judge_all(subjects, settings, progress=progress)
     if reasons:
         paces = estimate_paces(subjects, profile, reasons=reasons, progress=progress)
     else:
-        seconds, seed = settings.seconds, settings.seed
-        paces = measure_paces(subjects, profile, seconds=seconds, seed=seed, progress=progress, device=device)
-    where = describe(device) if device else host.describe()
+        paces = measure_paces(
+            subjects,
+            profile,
+            seconds=settings.seconds,
+            seed=settings.seed,
+            progress=progress,
+            device=device,
+            confinement=limits,
+        )
     return Comparison(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         task=subjects[0].task,
-        target=TargetFacts(profile=profile.name, host=where, measured=not reasons),
+        target=TargetFacts(
+            profile=profile.name,
+            host=describe(device) if device else host.describe(),
+            measured=not reasons,
+            constrained=bool(limits.limits),
+            limits=limits.limits,
+        ),
         workloads=dict(paces.workloads),
         data=judgement.data,
         models=tuple(_compared(one, subjects, judgement, paces) for one in subjects),

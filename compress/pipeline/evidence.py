@@ -50,6 +50,18 @@ def model_facts(plan: Plan) -> ModelFacts:
     )
 
 
+def target_facts(plan: Plan) -> TargetFacts:
+    """Where its figures hold."""
+    limits = plan.confinement.limits
+    return TargetFacts(
+        profile=plan.profile.name,
+        host=plan.host.describe(),
+        measured=not plan.differences,
+        constrained=bool(limits),
+        limits=limits,
+    )
+
+
 def make_report(
     plan: Plan,
     *,
@@ -58,13 +70,11 @@ def make_report(
     accuracy: Accuracy,
     gate: Gate,
     steps: Sequence[StepLine],
-    host: str,
-    measured: bool,
 ) -> Report:
     """Put `report.json` together; `figures` are of both baselines and of the result."""
     return Report(
         model=model_facts(plan),
-        target=TargetFacts(profile=plan.profile.name, host=host, measured=measured),
+        target=target_facts(plan),
         baselines=Baselines(torch=figures.get(TORCH), onnxruntime_fp32=figures[FP32]),
         result=figures[RESULT],
         speedup=speedup,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from compress.core.report import Figures
+from compress.measure.confinement import NO_LIMITS, Confinement
 from compress.measure.latency import Timings, interleave_own, ratio
 from compress.measure.roofline import estimate, estimated_speedup
 from compress.pipeline.again import contenders_of, kind_of
@@ -58,17 +59,19 @@ def measure_paces(
     seed: int,
     progress: Progress,
     device: Device | None = None,
+    confinement: Confinement = NO_LIMITS,
 ) -> Paces:
-    """Time all of them in turn, here or on a device.
+    """Time all of them in turn, here under the limits of `confinement`, or on a device.
 
     Raises:
         CompressError: one cannot be loaded or run.
     """
     workloads = workloads_of(profile, kind_of(subjects))
-    contenders = contenders_of(subjects, profile, device=device, progress=progress)
+    contenders = contenders_of(subjects, profile, device=device, confinement=confinement, progress=progress)
     own = {one.name: inputs_for(one, workloads) for one in subjects}
     feeds = {(name, workload): arrays for name, given in own.items() for workload, arrays in given.items()}
     timings = interleave_own(contenders, feeds, progress=progress, budget_s=seconds, seed=seed, device=device)
+    timings.noise.extend(confinement.told_refused())
     return Measured(profile=profile, workloads=workloads, feeds=own, timings=timings)
 
 

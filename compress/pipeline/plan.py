@@ -13,6 +13,7 @@ from compress.core.preset import load_preset
 from compress.core.profile import ModelKind, Profile, load_profile, load_recipe, priced
 from compress.core.recipe import Recipe, Step
 from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, parse_size
+from compress.measure.confinement import NO_LIMITS, Confinement, confinement_of
 from compress.measure.host import Host, detect_host, differences, on_host
 from compress.model.resolve import Model, resolve
 from compress.pipeline.cache import cache_folder
@@ -48,6 +49,8 @@ class Plan:
     host: Host
     differences: tuple[str, ...]
     """Why figures taken here are not the target's: then its speeds are estimated."""
+    confinement: Confinement = NO_LIMITS
+    """Limits under which they are taken here, where the target has less than this host."""
 
     @property
     def max_drop(self) -> MaxDrop:
@@ -88,6 +91,7 @@ def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Pl
     for one in checked:
         check_chain(one)
     _refuse_mixed(checked)
+    reasons = tuple(differences(profile, host))
     return Plan(
         model=model,
         profile=profile,
@@ -98,7 +102,8 @@ def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Pl
         settings=settings,
         out=out,
         host=host,
-        differences=tuple(differences(profile, host)),
+        differences=reasons,
+        confinement=NO_LIMITS if reasons else confinement_of(profile, host),
     )
 
 
@@ -167,6 +172,7 @@ def describe(plan: Plan) -> dict[str, object]:
         "target": plan.profile.name,
         "measured": not plan.differences,
         "differences": list(plan.differences),
+        "limits": list(plan.confinement.limits),
         "out": str(plan.out),
         "settings": {
             name: {"value": value, "origin": plan.settings.origins[name]}

@@ -152,6 +152,7 @@ def _stopwatch(
         progress=progress,
         seconds=values.seconds,
         seed=values.seed,
+        confinement=plan.confinement,
     )
 
 
@@ -208,8 +209,6 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
         accuracy=accuracy,
         gate=gate,
         steps=evidence.step_lines(trial),
-        host=plan.host.describe(),
-        measured=not plan.differences,
     )
     return report, evidence.make_evidence(
         splits=bench.splits,

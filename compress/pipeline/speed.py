@@ -10,9 +10,10 @@ import numpy as np
 from compress.core.artifact import GRAPH_NAME, ArtifactKind
 from compress.core.report import Figures, Ratio, Samples
 from compress.graph.session import GENAI
+from compress.measure.confinement import NO_LIMITS, Confinement
 from compress.measure.host import usable_cores
 from compress.measure.latency import Timings, interleave_own, ratio
-from compress.measure.processes import Contender, Runtime
+from compress.measure.processes import Contender, Runtime, WorkerFailed
 from compress.pipeline.contenders import FP32, RESULT, TORCH
 from compress.pipeline.workloads import DECODE, PREFILL, feeds_of, own_preprocessor, workloads_of
 
@@ -40,6 +41,7 @@ class Stopwatch:
     progress: Progress
     seconds: float
     seed: int = 0
+    confinement: Confinement = NO_LIMITS
 
     def compare(self, candidates: Sequence[Candidate]) -> Ratios:
         """Time the candidates; ratios only, since the winner is timed again.
@@ -70,8 +72,17 @@ class Stopwatch:
         return {baseline: by_name[RESULT] for baseline, by_name in found.items()}
 
     def _race(self, others: Sequence[Contender]) -> Timings:
+        """Without PyTorch where the target has not the memory for it: that is no reason to time nothing."""
         runtime = GENAI if self.base.kind is ArtifactKind.GENAI else "onnxruntime"
         baselines = [self._torch(), self._graph(FP32, self.base.graph, runtime=runtime)]
+        try:
+            return self._in_turn(baselines, others)
+        except WorkerFailed as error:
+            if error.contender != TORCH or not error.out_of_memory:
+                raise
+            return self._in_turn(baselines[1:], others)
+
+    def _in_turn(self, baselines: Sequence[Contender], others: Sequence[Contender]) -> Timings:
         contenders = [*baselines, *others]
         shared = self.feeds()
         feeds = {
@@ -108,6 +119,7 @@ class Stopwatch:
                 for name in names
             }
             for baseline in (TORCH, FP32)
+            if baseline in timings.load_s
         }
 
     def _torch(self) -> Contender:
@@ -117,6 +129,7 @@ class Stopwatch:
             runtime="torch",
             task=self.checkpoint.task,
             threads=threads_of(self.profile),
+            confinement=self.confinement,
         )
 
     def _graph(self, name: str, graph: Path, *, runtime: str) -> Contender:
@@ -128,6 +141,7 @@ class Stopwatch:
             task=self.checkpoint.task,
             threads=threads_of(self.profile),
             provider=self.profile.execution_provider,
+            confinement=self.confinement,
         )
 
 
@@ -147,7 +161,10 @@ class Final:
     @property
     def noise(self) -> list[str]:
         """What made the times less certain."""
-        return self.timings.noise
+        limits = self.stopwatch.confinement
+        absent = TORCH not in self.timings.load_s
+        short = [f"PyTorch was not timed: it needs more than {limits.memory}"] if absent else []
+        return [*self.timings.noise, *limits.told_refused(), *short]
 
     def figures(self, sizes: Mapping[str, int]) -> dict[str, Figures]:
         """Size and speed of each contender whose size is given."""
@@ -155,6 +172,7 @@ class Final:
         return {
             name: figures_of(self.timings, name, size=size, workloads=workloads, feeds=feeds)
             for name, size in sizes.items()
+            if name in self.timings.load_s
         }
 
     def joules_each(self) -> dict[str, float]:
@@ -232,6 +250,8 @@ def worker_runtime(runtime: str) -> Runtime:
 
 
 def threads_of(profile: Profile) -> int:
-    """The threads that every contender computes with: the profile's cores, at most this process's."""
+    """The threads that every contender computes with: the profile's, at most one for each core of this
+    process's.
+    """
     here = usable_cores()
-    return min(profile.cores or here, here)
+    return min(profile.threads or here, profile.cores or here, here)

@@ -10,6 +10,7 @@ from compress.core.artifact import GRAPH_NAME
 from compress.core.paths import MANIFEST
 from compress.graph.io import graph_bytes
 from compress.graph.session import GENAI, TensorSpec, open_runner
+from compress.measure.confinement import NO_LIMITS, Confinement
 from compress.measure.processes import Contender
 from compress.measure.torch_runner import TorchRunner
 from compress.model.inputs import inputs_of
@@ -64,11 +65,16 @@ class Subject:
         inputs = inputs_of(empty_module(self.folder, self.task), self.folder)
         return [TensorSpec(name, "int64", (None, None)) for name in inputs.names]
 
-    def contender(self, *, threads: int, provider: str) -> Contender:
+    def contender(self, *, threads: int, provider: str, confinement: Confinement = NO_LIMITS) -> Contender:
         """It as a contender."""
         if self.runtime == "torch":
             return Contender(
-                name=self.name, model=self.folder, runtime="torch", task=self.task, threads=threads
+                name=self.name,
+                model=self.folder,
+                runtime="torch",
+                task=self.task,
+                threads=threads,
+                confinement=confinement,
             )
         runtime = worker_runtime(self.runtime)
         return Contender(
@@ -78,6 +84,7 @@ class Subject:
             task=self.task,
             threads=threads,
             provider=provider,
+            confinement=confinement,
         )
 
 

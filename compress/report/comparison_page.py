@@ -10,6 +10,7 @@ from compress.report import format as fmt
 from compress.report.charts import Limit, Row, bars, intervals
 from compress.report.figures import figure, sample_figures
 from compress.report.html import environment
+from compress.report.target import sentence
 
 if TYPE_CHECKING:
     from compress.core.comparison import Comparison
@@ -27,6 +28,7 @@ def render_comparison(found: Comparison) -> str:
         .render(
             found=found,
             best=words.best(found),
+            constrained=sentence(found.target),
             models=words.table(found),
             speedups=words.speedups(found),
             speed=_speedups(found),

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from compress.report import bytes_figures, cost, figures, reproduce, tables
 from compress.report import format as fmt
 from compress.report.headline import headline, size_ratio
+from compress.report.target import sentence
 
 if TYPE_CHECKING:
     from compress.core.report import Evidence, Ratio, Report
@@ -50,6 +51,7 @@ def _context(report: Report, evidence: Evidence) -> dict[str, object]:
         "evidence": evidence,
         "headline": headline(report),
         "tiles": tiles(report, evidence),
+        "constrained": sentence(report.target),
         "parameters": f"{report.model.parameters:,}",
         "budgets": tables.budgets(report),
         "speed": figures.speedup_figure(report, evidence),
@@ -72,7 +74,7 @@ def _context(report: Report, evidence: Evidence) -> dict[str, object]:
 
 def _facts(report: Report, evidence: Evidence) -> list[tuple[str, list[tuple[str, str]]]]:
     """Lists of labelled facts: where the figures come from."""
-    model = {**report.model.model_dump(), **report.target.model_dump()}
+    model = {**report.model.model_dump(), **report.target.model_dump(exclude_defaults=True)}
     groups = (
         ("Model and target", model),
         ("Data", evidence.data),

@@ -9,6 +9,7 @@ from compress.report import cost, reproduce, tables
 from compress.report import format as fmt
 from compress.report.headline import headline
 from compress.report.tables import Cell, Table
+from compress.report.target import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,9 +54,11 @@ def _sections(report: Report, evidence: Evidence) -> list[tuple[str, str]]:
 def _verdict(report: Report) -> str:
     words = headline(report)
     model, profile = (_code(text) for text in (report.model.ref, report.target.profile))
-    estimated = "" if report.target.measured else " (speed, time and memory estimated)"
-    title = f"## {_SIGNS[words.verdict]} {words.word}: {model} for {profile}{estimated}"
-    return f"{title}\n\n**{escape(words.first)}**\n\n{escape(words.second)}"
+    marked = "" if report.target.measured else " (speed, time and memory estimated)"
+    marked = " (constrained)" if report.target.constrained else marked
+    title = f"## {_SIGNS[words.verdict]} {words.word}: {model} for {profile}{marked}"
+    lines = (title, f"**{escape(words.first)}**", escape(words.second), escape(sentence(report.target)))
+    return "\n\n".join(line for line in lines if line)
 
 
 def _figures(report: Report) -> Table:

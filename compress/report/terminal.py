@@ -13,6 +13,7 @@ from rich.text import Text
 from compress.report import format as fmt
 from compress.report import tables
 from compress.report.headline import headline
+from compress.report.target import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,8 @@ def summary(report: Report, evidence: Evidence, *, folder: str | None = None) ->
     parts: list[RenderableType] = [verdict(report), before_after(report, evidence)]
     if report.gate.budgets:
         parts.append(rich_table(tables.budgets(report)))
+    if report.target.constrained:
+        parts.append(Text(fmt.plain(sentence(report.target))))
     parts += [Text(f"note: {fmt.plain(fmt.clean(line))}", "yellow") for line in evidence.noise]
     if folder is not None:
         parts.append(Text.assemble("published in ", (folder, "bold"), f", see {folder}/report.html"))

@@ -108,7 +108,7 @@ def test_hyperthreads_count_once(tmp_path, monkeypatch):
         (topology / "core_id").write_text(f"{cpu // 2}\n")
     monkeypatch.setattr(module, "_CPUS", tmp_path)
     monkeypatch.setattr(module, "_CGROUP", tmp_path)
-    monkeypatch.setattr(module, "_affinity", lambda: [0, 1, 2, 3])
+    monkeypatch.setattr(module, "affinity", lambda: [0, 1, 2, 3])
     assert usable_cores() == 2
 
 

@@ -8,6 +8,9 @@ from compress.core.report import BudgetLine
 from compress.report import budgets, reproduce
 from compress.report import format as fmt
 from compress.report.headline import headline, size_ratio
+from compress.report.html import render_html
+from compress.report.markdown import render_markdown
+from compress.report.terminal import as_text, summary
 from tests.unit.report import example
 
 
@@ -122,3 +125,19 @@ def test_the_command_quotes_what_a_shell_would_read():
 def test_the_shipped_sample_is_no_data_flag():
     evidence = example.evidence().model_copy(update={"data": {"source": "shipped text sample (x)"}})
     assert "--data" not in reproduce.command(example.report(), evidence)
+
+
+def test_figures_under_limits_say_so_everywhere():
+    target = {"constrained": True, "limits": ("1 of 8 cores", "1 of 16 GiB of memory (RLIMIT_DATA)")}
+    found = example.report()
+    found = found.model_copy(update={"target": found.target.model_copy(update=target)})
+    words = "constrained to 1 of 8 cores, 1 of 16 GiB of memory"
+    shown = as_text(summary(found, example.evidence()), width=200)
+    assert words in shown
+    text = render_markdown(found, example.evidence())
+    assert "(constrained)" in text.splitlines()[0]
+    assert words in text
+    page = render_html(found, example.evidence())
+    assert ">constrained<" in page
+    assert words in page
+    assert "constrained" not in render_html(example.report(), example.evidence())
