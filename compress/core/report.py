@@ -179,6 +179,13 @@ class Elsewhere(Frozen):
     accuracy: Accuracy
 
 
+class Uncalibrated(Frozen):
+    """The same bits and groups by plain rounding: what calibration is to be better than."""
+
+    size_bytes: int
+    accuracy: Accuracy
+
+
 class Evidence(Frozen):
     """The whole of `evidence.json`: what the pages draw and what a doubter re-computes."""
 
@@ -206,3 +213,4 @@ class Evidence(Frozen):
     """What made these figures less certain: load, variation, throttling."""
     notes: list[str]
     elsewhere: Elsewhere | None = None
+    uncalibrated: Uncalibrated | None = None

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from compress.core.cost import Cost
-    from compress.core.report import Accuracy, Elsewhere, Figures, Gate, Ratio, Samples
+    from compress.core.report import Accuracy, Elsewhere, Figures, Gate, Ratio, Samples, Uncalibrated
     from compress.pipeline.contenders import Candidate
     from compress.pipeline.execute import Dropped, Made
     from compress.pipeline.judge import Splits
@@ -165,6 +165,7 @@ def make_evidence(
     noise: Sequence[str],
     notes: Sequence[str],
     elsewhere: Elsewhere | None = None,
+    uncalibrated: Uncalibrated | None = None,
 ) -> Evidence:
     """Put `evidence.json` together; `result` is the published graph."""
     parity = json.loads((trial.base.artifact.folder / EXPORT_FACTS).read_text(encoding="utf8"))["parity"]
@@ -185,6 +186,7 @@ def make_evidence(
         noise=list(noise),
         notes=list(notes),
         elsewhere=elsewhere,
+        uncalibrated=uncalibrated,
     )
 
 

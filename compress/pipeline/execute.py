@@ -18,6 +18,7 @@ from compress.model.safety import checkpoint_bytes
 from compress.model.sidecars import inherit_checkpoint
 from compress.pipeline.cache import step_key
 from compress.pipeline.messages import Note, StepReply, StepRequest, place
+from compress.pipeline.steps import bind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +124,8 @@ class Executor:
         inputs = {"seed": str(self.seed), "profile": self.profile.model_dump_json()}
         if calibrated:
             inputs["rows"] = self.rows_digest
-        return step_key(parent, step=step.name, config=step.config, inputs=inputs)
+        config = bind(step).config.model_dump(mode="json")  # defaults and what is written out are the same
+        return step_key(parent, step=step.name, config=config, inputs=inputs)
 
     def _once(self, step: Step, source: Artifact, key: str, *, original: Artifact) -> Made:
         folder = self.steps / key

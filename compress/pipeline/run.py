@@ -16,6 +16,7 @@ from compress.graph.io import graph_bytes
 from compress.graph.session import open_runner
 from compress.model.safety import checkpoint_bytes
 from compress.pipeline import evidence
+from compress.pipeline.beside import Beside, told_beside
 from compress.pipeline.cache import cache_folder, package_versions
 from compress.pipeline.contenders import FP32, RESULT, TORCH, make_candidates
 from compress.pipeline.costs import costs_of
@@ -188,9 +189,12 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
     plan = bench.plan
     accuracy = bench.judge.on_test(artifact.graph, runtime=recipe.runtime)
     other = elsewhere(bench.judge, artifact.graph, recipe, task=plan.model.task)
-    notes = told_elsewhere(other) + told_tokens(
-        artifact.folder, bench.base.artifact.folder, bench.splits.test.rows
-    )
+    plain = _beside(bench).of(recipe, size_bytes=graph_bytes(artifact.graph))
+    notes = [
+        *told_beside(plain, accuracy),
+        *told_elsewhere(other),
+        *told_tokens(artifact.folder, bench.base.artifact.folder, bench.splits.test.rows),
+    ]
     final = bench.stopwatch.final(artifact.graph, runtime=recipe.runtime)
     sizes = {
         TORCH: checkpoint_bytes(plan.model.folder),
@@ -221,7 +225,13 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
         noise=final.noise,
         notes=notes,
         elsewhere=other,
+        uncalibrated=plain,
     )
+
+
+def _beside(bench: Bench) -> Beside:
+    digest = bench.plan.model.digest
+    return Beside(executor=bench.executor, judge=bench.judge, source=bench.source, digest=digest)
 
 
 def _publish(

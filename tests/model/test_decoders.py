@@ -70,7 +70,7 @@ def test_a_decoder_becomes_an_artifact(cli, decoders, tmp_path):
     texts = tmp_path / "texts.txt"
     texts.write_text("".join(f"{tiny.TEXT[start : start + 70]}\n" for start in range(0, 130)))
     recipe = tmp_path / "small.yaml"
-    recipe.write_text("steps:\n  - quantize.round: {bits: 4, group_size: 16}\n")
+    recipe.write_text("steps:\n  - quantize.gptq: {group_size: 16, head_bits: 4, samples: 8, length: 32}\n")
     target = tmp_path / "small-target.yaml"
     target.write_text(
         "name: small\ndescription: this host\nworkloads:\n"
@@ -81,12 +81,15 @@ def test_a_decoder_becomes_an_artifact(cli, decoders, tmp_path):
     assert called.code == 0, called.err
     report = json.loads(called.out)
     assert report["accuracy"]["metric"] == "perplexity"
-    assert [line["name"] for line in report["steps"]] == ["export.genai", "quantize.round", "export.genai"]
+    assert [line["name"] for line in report["steps"]] == ["export.genai", "quantize.gptq", "export.genai"]
     for figures in (report["result"], *report["baselines"].values()):
         assert figures["decode_tokens_per_s"] > 0
         assert figures["prefill_tokens_per_s"] > 0
         assert figures["time_to_first_token_ms"] > 0
     assert report["result"]["size_bytes"] < report["baselines"]["onnxruntime_fp32"]["size_bytes"] / 3
+    evidence = json.loads(Path("out/evidence.json").read_text())
+    assert evidence["uncalibrated"]["accuracy"]["metric"] == "perplexity"
+    assert any(note.startswith("plain rounding to the same bits") for note in evidence["notes"])
     assert cli("verify", "out").code == 0
     manifest = json.loads(Path("out/compress.json").read_text())
     assert manifest["runtime"] == "onnxruntime-genai"

@@ -25,6 +25,7 @@ from pydantic import Field, field_validator
 from compress.core.artifact import ArtifactKind
 from compress.core.config import Frozen
 from compress.core.paths import link_or_copy
+from compress.core.recipe import Step
 from compress.model.blocks import BlockQuantizer
 from compress.model.flow import BlockFlow
 from compress.model.outer import quantize_outer
@@ -102,6 +103,18 @@ def stored_bits(config: Config) -> dict[str, float]:
         "matrix": config.bits + share * (16 + (0 if config.symmetric else config.bits)),
         "embedding": 16.0 if config.embedding_bits is None else config.embedding_bits + share * 16,
     }
+
+
+def uncalibrated(config: Config) -> Step:
+    """Plain rounding to the same bits and groups, which reports show beside."""
+    settings = {
+        "bits": config.bits,
+        "group_size": max(config.group_size, 0),
+        "symmetric": config.symmetric,
+        "embedding": config.embedding_bits == config.bits,
+        "head": config.head_bits == config.bits,
+    }
+    return Step(name="quantize.round", config=settings)
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:

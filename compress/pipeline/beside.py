@@ -1,0 +1,74 @@
+"""What calibration bought: the accuracy of the same bits without it, beside that of a calibrated recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from compress.core.errors import CompressError
+from compress.core.report import Uncalibrated
+from compress.pipeline.steps import bind
+
+if TYPE_CHECKING:
+    from compress.core.artifact import Artifact
+    from compress.core.recipe import Recipe, Step
+    from compress.core.report import Accuracy
+    from compress.pipeline.execute import Executor
+    from compress.pipeline.judge import Judge
+
+SAME_SIZE = 0.05
+"""Files that differ by more do not hold the same bits: a pass that calibrates may reach matrices (experts)
+that plain rounding leaves as they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """Makes and judges what a recipe is compared with."""
+
+    executor: Executor
+    judge: Judge
+    source: Artifact
+    digest: str
+
+    def of(self, recipe: Recipe, *, size_bytes: int) -> Uncalibrated | None:
+        """Accuracy on the test split of `recipe`'s bits by plain rounding; None where it calibrates nothing,
+        or nothing of the same size (`size_bytes`) can be made without.
+        """
+        plain = without_calibration(recipe)
+        if plain is None:
+            return None
+        try:
+            made = self.executor.apply(plain, self.source, digest=self.digest).made[-1]
+        except CompressError as error:
+            self.executor.progress.note(f"no plain rounding beside it: {error.message}")
+            return None
+        if abs(made.size_bytes / size_bytes - 1) > SAME_SIZE:
+            return None
+        accuracy = self.judge.on_test(made.artifact.graph, runtime=plain.runtime)
+        return Uncalibrated(size_bytes=made.size_bytes, accuracy=accuracy)
+
+
+def without_calibration(recipe: Recipe) -> Recipe | None:
+    """The recipe with plain rounding in the place of what calibrates; None where nothing does."""
+    steps = tuple(_plain(step) for step in recipe.steps)
+    if steps == recipe.steps:
+        return None
+    return recipe.model_copy(update={"name": f"{recipe.name}, plain rounding", "steps": steps})
+
+
+def _plain(step: Step) -> Step:
+    bound = bind(step)
+    uncalibrated = getattr(bound.implementation, "uncalibrated", None)
+    plain: Step = step if uncalibrated is None else uncalibrated(bound.config)
+    return plain
+
+
+def told_beside(found: Uncalibrated | None, accuracy: Accuracy | None) -> list[str]:
+    """The same in words."""
+    if found is None or accuracy is None:
+        return []
+    plain = found.accuracy
+    return [
+        f"plain rounding to the same bits: {plain.metric} {plain.result:.4g} (drop {plain.drop:.4g}); "
+        f"calibrated: {accuracy.result:.4g} (drop {accuracy.drop:.4g})"
+    ]
