@@ -24,24 +24,30 @@ if TYPE_CHECKING:
 LEAST_ITEMS = 50
 """Passages below which a figure would say nothing."""
 MOST_ITEMS = 400
+_UNTOLD = "not compared on text of a domain that no step saw"
 _GIVEN = ("text", "text_pair", "question", "context")
 
 
-def elsewhere(judge: Judge, graph: Path, recipe: Recipe, *, task: str) -> Elsewhere | None:
+def elsewhere(judge: Judge, graph: Path, recipe: Recipe, *, task: str) -> Elsewhere | str | None:
     """Fidelity on the shipped sample of text, where a model was pruned or healed on other text: what was
-    healed on one kind of text must not have broken another. None where no such text is left.
+    healed on one kind of text must not have broken another. Where no such text is left, a sentence that
+    says so; None where no step calls for it.
     """
     changed = any(step.name.split(".")[0] in ("prune", "heal") for step in recipe.steps)
-    if not changed or judge.preprocessor.modality != "text" or judge.splits.items.licence is not None:
+    if not changed or judge.preprocessor.modality != "text":
         return None
+    if judge.splits.items.licence is not None:
+        return f"{_UNTOLD}: the shipped sample is what the result was judged on"
     items = unseen(load_items(None, task=task), judge.splits.calibration_rows(task))
     if len(items) < LEAST_ITEMS:
-        return None
+        return (
+            f"{_UNTOLD}: the calibration text holds the shipped sample ({len(items)} of its passages are new)"
+        )
     own_tokens = not same_tokenizer(graph.parent, judge.base.folder)
     name = "perplexity" if own_tokens and task in ("fill-mask", "text-generation") else "fidelity"
     metric = choose_metric(task, labelled=False, name=name, config=judge.plan.model.config)
     if own_tokens and task == "question-answering":
-        return None  # answers are compared by their places among the tokens
+        return f"{_UNTOLD}: answers are compared by their places among the tokens, which are others now"
     accuracy = judge.on(items, graph, runtime=recipe.runtime, metric=metric)
     return Elsewhere(source=items.source, accuracy=accuracy)
 
@@ -61,10 +67,10 @@ def _letters(row: Mapping[str, Any]) -> str:
     return re.sub(r"\W+", "", " ".join(words)).casefold()
 
 
-def told_elsewhere(found: Elsewhere | None) -> list[str]:
+def told_elsewhere(found: Elsewhere | str | None) -> list[str]:
     """The same in words."""
-    if found is None:
-        return []
+    if found is None or isinstance(found, str):
+        return [found] if found else []
     one = found.accuracy
     return [
         f"on text of a domain that no step saw ({found.source}, {one.items} items): {one.metric} "

@@ -224,7 +224,7 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
         costs=costs_of(figures, plan.profile, joules_each=final.joules_each()),
         noise=final.noise,
         notes=notes,
-        elsewhere=other,
+        elsewhere=None if isinstance(other, str) else other,
         uncalibrated=plain,
     )
 

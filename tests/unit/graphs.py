@@ -78,16 +78,22 @@ def operators(graph: ModelProto) -> Counter[str]:
 
 
 def apply(
-    step: ModuleType, graph: ModelProto, folder: Path, profile: Profile = PROFILE, **config: Any
+    step: ModuleType,
+    graph: ModelProto,
+    folder: Path,
+    profile: Profile = PROFILE,
+    *,
+    feeds: Sequence[Mapping[str, np.ndarray]] = (),
+    **config: Any,
 ) -> ModelProto:
-    """Put a pass on a graph, and look that it left its input alone."""
+    """Put a pass on a graph, calibrated on `feeds`, and look that it left its input alone."""
     before, after = folder / "before", folder / "after"
     before.mkdir(parents=True)
     after.mkdir()
     onnx.save(graph, before / "model.onnx")
     digest = (before / "model.onnx").read_bytes()
     artifact = Artifact(kind=ArtifactKind.ONNX, folder=before, task="feature-extraction")
-    context = Context(folder=after, calibration=Fixed([]), profile=profile, progress=Silent())
+    context = Context(folder=after, calibration=Fixed(feeds), profile=profile, progress=Silent())
     result = step.apply(artifact, step.Config(**config), context)
     assert result.folder == after
     assert (before / "model.onnx").read_bytes() == digest

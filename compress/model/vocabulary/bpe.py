@@ -104,6 +104,17 @@ def _merges(model: Mapping[str, Any]) -> Iterator[Pair]:
         yield first, second
 
 
+def parts(model: Mapping[str, Any]) -> dict[str, list[str]]:
+    """By piece, the two that its first merge joins."""
+    vocabulary = pieces(model)
+    found: dict[str, list[str]] = {}
+    for pair in _merges(model):
+        piece = _joined(pair, model)
+        if piece in vocabulary and all(part in vocabulary for part in pair):
+            found.setdefault(piece, list(pair))
+    return found
+
+
 def cut(model: Mapping[str, Any], numbers: Mapping[int, int]) -> dict[str, Any]:
     """The model with the pieces in `numbers` and every merge among them."""
     kept = {piece: numbers[number] for piece, number in pieces(model).items() if number in numbers}

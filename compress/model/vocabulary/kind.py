@@ -27,6 +27,9 @@ class Kind(Protocol):
     def closed(self, model: Model, kept: set[int]) -> set[int]:
         """`kept`, and what it needs so that text made of it tokenizes exactly as before."""
 
+    def parts(self, model: Model) -> dict[str, list[str]]:
+        """By piece, the smaller ones that it would be read as without itself, where there are such."""
+
     def cut(self, model: Model, numbers: Mapping[int, int]) -> dict[str, Any]:
         """The model with the pieces in `numbers` alone, which maps old ids to new ones."""
 

@@ -42,6 +42,26 @@ def closed(model: Mapping[str, Any], kept: set[int]) -> set[int]:
     return set(kept)
 
 
+def parts(model: Mapping[str, Any]) -> dict[str, list[str]]:
+    """By piece, the smaller ones of the highest sum of scores that spell it."""
+    scores = dict(model["vocab"])
+    found = {piece: _best_parts(piece, scores) for piece in scores if len(piece) > 1}
+    return {piece: spelling for piece, spelling in found.items() if spelling}
+
+
+def _best_parts(text: str, scores: Mapping[str, float]) -> list[str]:
+    """Viterbi's: the best spelling up to each place, from those up to the places before."""
+    best: list[tuple[float, list[str]] | None] = [(0.0, [])]
+    for end in range(1, len(text) + 1):
+        options = []
+        for start in range(end):
+            before, part = best[start], text[start:end]
+            if before is not None and part in scores and part != text:
+                options.append((before[0] + scores[part], [*before[1], part]))
+        best.append(max(options) if options else None)
+    return best[-1][1] if best[-1] else []
+
+
 def cut(model: Mapping[str, Any], numbers: Mapping[int, int]) -> dict[str, Any]:
     """The model with the pieces in `numbers` alone, in their order."""
     kept = sorted(

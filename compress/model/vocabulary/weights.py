@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from compress.core.errors import CompressError
-from compress.model.load import empty_module
+from compress.model.load import empty_module, load_module
 from compress.model.safety import INDEX, read_headers, read_json, weight_files
 
 if TYPE_CHECKING:
@@ -22,6 +23,15 @@ def embedding_rows(folder: Path, task: str) -> int:
         CompressError: it has no embedding of tokens.
     """
     return int(_embedding(empty_module(folder, task)).shape[0])
+
+
+def embedding(folder: Path, task: str) -> np.ndarray:
+    """The embedding of tokens, float32 (V, D).
+
+    Raises:
+        CompressError: the model has none.
+    """
+    return np.asarray(_embedding(load_module(folder, task)).detach().float())
 
 
 def _embedding(module: torch.nn.Module) -> torch.Tensor:

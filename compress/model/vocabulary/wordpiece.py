@@ -38,6 +38,20 @@ def closed(model: Mapping[str, Any], kept: set[int]) -> set[int]:
     return kept | {vocabulary[piece] for piece in staying}
 
 
+def parts(model: Mapping[str, Any]) -> dict[str, list[str]]:
+    """By piece, the longest smaller ones that spell it."""
+    prefix, vocabulary = str(model["continuing_subword_prefix"]), pieces(model)
+    staying = set(vocabulary)
+    found = {}
+    for piece in vocabulary:
+        staying.discard(piece)
+        spelling = spelled(piece, staying, prefix)
+        staying.add(piece)
+        if spelling:
+            found[piece] = spelling
+    return found
+
+
 def spelled(word: str, vocabulary: Container[str], prefix: str) -> list[str] | None:
     """A word (or, beginning with `prefix`, the rest of one) in the longest pieces that fit; None where
     at some place none does.

@@ -18,7 +18,7 @@ from compress.core.paths import contained
 from compress.data.chunks import chunks
 from compress.graph.session import TensorSpec
 from compress.model.healing.batches import Batch, batch_of, by_length, same_places
-from compress.model.healing.loop import Healer, Schedule, bfloat16_is_faster
+from compress.model.healing.loop import Healer, Schedule, take_fastest
 from compress.model.healing.losses import Losses
 from compress.model.healing.teacher import Teacher
 from compress.model.healing.weights import write_trained
@@ -126,8 +126,8 @@ def _healer(
         states=states,
         work=context.work,
     )
-    if config.steps is None and bfloat16_is_faster(healer):
-        healer.schedule = healer.schedule.in_bfloat16()
+    if config.steps is None:
+        take_fastest(healer)
     return healer
 
 

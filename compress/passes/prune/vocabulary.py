@@ -20,7 +20,7 @@ from compress.core.errors import CompressError
 from compress.graph.session import TensorSpec
 from compress.model.load import load_module
 from compress.model.sidecars import copy_sidecars
-from compress.model.vocabulary import files, tokenizer, weights
+from compress.model.vocabulary import expected, files, tokenizer, weights
 from compress.model.vocabulary.script import of_script
 from compress.runtime.text import load_text
 
@@ -40,14 +40,16 @@ _BATCH = 256
 class Config(Frozen):
     """Which tokens stay besides those that always do.
 
-    keep: `calibration` keeps the tokens that the calibration text has `min_count` times or more, `file`
-        those that the lines of `file` (texts, or tokens as the vocabulary spells them) have, `script`
-        none but those of `script`.
+    keep: `calibration` keeps the tokens that the calibration text has `min_count` times or more, `expected`
+        those of which text like it is expected to lack a share of `lost` at most (it keeps tokens that the
+        text has not but well may, and lets go what smaller ones stand in for), `file` those that the lines
+        of `file` (texts, or tokens as the vocabulary spells them) have, `script` none but those of `script`.
     script: also every token whose letters are all of this script, as Unicode names it (`latin`).
     """
 
-    keep: Literal["calibration", "file", "script"] = "calibration"
+    keep: Literal["calibration", "expected", "file", "script"] = "calibration"
     min_count: int = Field(default=1, ge=1)
+    lost: float = Field(default=0.004, gt=0, lt=1)
     file: Path | None = None
     script: str | None = None
 
@@ -65,7 +67,8 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     document = json.loads((target / "tokenizer.json").read_text(encoding="utf8"))
     tokenizer.refuse_beyond(document, rows)
     counts = _counts(context.calibration.rows(), target, artifact.task)
-    numbers = _numbers(config, document, counts, target, rows)
+    wanted = _wanted(config, document, counts, artifact, target)
+    numbers = _numbers(wanted, document, target, rows)
     files.write_tokenizer(target, tokenizer.cut(document, numbers), numbers)
     tokenizer.check(document, (target / "tokenizer.json").read_text(encoding="utf8"), numbers)
     files.renumber_configs(target, numbers, rows=rows)
@@ -75,10 +78,8 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     return artifact.at(target)
 
 
-def _numbers(
-    config: Config, document: Document, counts: Counter[int], folder: Path, rows: int
-) -> dict[int, int]:
-    """From the ids of tokens that stay to their new ones.
+def _numbers(wanted: set[int], document: Document, folder: Path, rows: int) -> dict[int, int]:
+    """From the ids of tokens that stay, the `wanted` ones among them, to their new ones.
 
     Raises:
         CompressError: all tokens stay, or the padding token would move where positions count from it.
@@ -86,10 +87,10 @@ def _numbers(
     tokens = set(tokenizer.all_pieces(document).values())
     named = files.config_ids(folder) & set(range(rows))
     fixed = files.fixed_ids(folder)
-    kept = tokenizer.closed(document, (_wanted(config, document, counts, folder) | named | fixed) & tokens)
+    kept = tokenizer.closed(document, (wanted | named | fixed) & tokens)
     if kept == tokens:
         message = f"each of the {len(tokens)} tokens is needed"
-        raise CompressError("nothing-to-quantize", message, hint="raise min_count")
+        raise CompressError("nothing-to-quantize", message, hint="raise min_count or lost")
     numbers = tokenizer.numbered(kept)
     # An id that has a row but no token keeps a row, behind all tokens.
     for number in sorted(named - tokens):
@@ -101,8 +102,13 @@ def _numbers(
     return numbers
 
 
-def _wanted(config: Config, document: Document, counts: Counter[int], folder: Path) -> set[int]:
+def _wanted(
+    config: Config, document: Document, counts: Counter[int], artifact: Artifact, folder: Path
+) -> set[int]:
     found: set[int] = set()
+    if config.keep == "expected":
+        table = weights.embedding(artifact.folder, artifact.task)
+        found |= expected.needed(document, counts, table, lost=config.lost)
     if config.keep == "calibration":
         found |= {number for number, count in counts.items() if count >= config.min_count}
     if config.keep == "file":

@@ -13,6 +13,7 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 from onnx import helper
+from pydantic import Field, model_validator
 
 from compress.core.artifact import GRAPH_NAME, ArtifactKind
 from compress.core.config import Frozen
@@ -20,8 +21,10 @@ from compress.core.errors import CompressError
 from compress.graph.attention import find_attentions, quantized_attention
 from compress.graph.convolution import Convolution, columns, find_convolutions
 from compress.graph.edit import Editor
+from compress.graph.hessians import InputFactors
 from compress.graph.io import read_graph, write_graph
 from compress.graph.linear import Linear, find_linears, lower
+from compress.graph.nibbles import store_nested
 from compress.graph.quantized import (
     Matrix,
     integer_product,
@@ -31,6 +34,7 @@ from compress.graph.quantized import (
 from compress.graph.tables import find_tables
 from compress.graph.tied import share_rows
 from compress.numerics.grid import Codes, fit_grid, signed, unsigned
+from compress.numerics.nested import nest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +60,14 @@ class Config(Frozen):
     """One scale for each output channel, instead of one for the whole matrix."""
     symmetric: bool = True
     """Zero points of 0 (128 for uint8)."""
+    stored: Literal[4, 8] = 8
+    """4: the file holds 4 bits of a weight and a factor for each `group_size` of them, which runtimes widen
+    to 8 bits while they load it: half the size, at the speed and with the activations of 8 bits. Of matrices
+    that are no embedding at once; needs int8, per_channel and symmetric."""
+    group_size: int = Field(default=32, ge=16, le=256)
+    """Input channels that share a factor, where 4 bits are stored: a power of two."""
+    items: int = Field(default=128, ge=0)
+    """Calibration items for GPTQ, where 4 bits are stored; 0: plain rounding."""
     reduce_range: bool | None = None
     """Keep weights within 7 bits, since kernels without VNNI or dot products add pairs of products in
     16 bits, which overflow otherwise. None: as the target needs it; 7 bits where that is not known."""
@@ -70,11 +82,18 @@ class Config(Frozen):
     minimum_elements: int = 4096
     """Smaller matrices stay as they are: a head with two labels gains no time and would lose accuracy."""
 
+    @model_validator(mode="after")
+    def _nests(self) -> Config:
+        if self.group_size & (self.group_size - 1):
+            raise ValueError("group_size must be a power of two")
+        if self.stored == 4 and not (self.weights == "int8" and self.per_channel and self.symmetric):
+            raise ValueError("stored: 4 needs int8, per_channel and symmetric")
+        return self
+
 
 def stored_bits(config: Config) -> dict[str, float]:
     """Bits an element by group of weights, for `plan`."""
-    del config
-    return {"matrix": 8}
+    return {"matrix": 8 if config.stored == 8 else 4 + 8 / config.group_size}
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
@@ -89,7 +108,12 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
         message = f"no product with a constant fp32 matrix of {config.minimum_elements} numbers or more"
         raise CompressError("nothing-to-quantize", message, hint="leave quantize.dynamic out")
     editor.require(11)
-    writer = _Writer(editor, config, saturates=context.profile.int8_saturates)
+    writer = _Writer(
+        editor,
+        config,
+        saturates=context.profile.int8_saturates,
+        factors=_factors(artifact, editor, chosen, config, context),
+    )
     writer.share_tables(chosen)
     with context.progress.track("Rounding weights", len(chosen)) as advance:
         for product in chosen:
@@ -114,12 +138,36 @@ def _products(editor: Editor, config: Config) -> list[Linear | Attention | Convo
     return sorted(found, key=lambda product: place[product.node.output[0]])
 
 
+def _factors(
+    artifact: Artifact,
+    editor: Editor,
+    chosen: Sequence[Linear | Attention | Convolution],
+    config: Config,
+    context: Context,
+) -> InputFactors | None:
+    """What GPTQ needs to know of the inputs, where it is wanted."""
+    if config.stored == 8 or not config.items:
+        return None
+    sizes = {}
+    for product in chosen:
+        if isinstance(product, Linear) and not product.transpose_x:
+            sizes[product.x] = product.shape(editor)[1]
+        elif not isinstance(product, Linear | Convolution):
+            form = editor.form(product.weight)
+            assert form is not None
+            sizes[product.x] = form[0][0]
+    return InputFactors(artifact.graph, sizes, context.calibration.feeds(items=config.items))
+
+
 class _Writer:
     """Writes products, and remembers activations and matrices that several of them use."""
 
-    def __init__(self, editor: Editor, config: Config, *, saturates: bool | None) -> None:
+    def __init__(
+        self, editor: Editor, config: Config, *, saturates: bool | None, factors: InputFactors | None
+    ) -> None:
         self._editor = editor
         self._config = config
+        self._factors = factors
         self._codes = _codes(config, saturates=saturates)
         self._activations: dict[str, Quantized] = {}
         self._matrices: dict[tuple[str, bool, float], Matrix] = {}
@@ -166,7 +214,7 @@ class _Writer:
         array = self._editor.array(attention.weight)
         assert array is not None
         activation, nodes = self._activation(attention.x)
-        matrix = self._store(array.T, attention.weight)
+        matrix = self._store(array.T, attention.weight, x=attention.x)
         width = array.shape[1]
         return [*nodes, quantized_attention(self._editor, attention, activation, matrix, width=width)]
 
@@ -180,11 +228,15 @@ class _Writer:
     def _matrix(self, linear: Linear) -> Matrix:
         key = linear.key(self._editor)
         if key not in self._matrices:
-            self._matrices[key] = self._store(linear.weight(self._editor), key[0])
+            self._matrices[key] = self._store(linear.weight(self._editor), key[0], x=linear.x)
         return self._matrices[key]
 
-    def _store(self, weight: np.ndarray, hint: str) -> Matrix:
-        """Round (N, K) and add it to the graph."""
+    def _store(self, weight: np.ndarray, hint: str, *, x: str = "") -> Matrix:
+        """Round (N, K), which `x` is multiplied by, and add it to the graph."""
+        if self._config.stored == 4:
+            factor = self._factors.of(x) if self._factors else None
+            high, size = self._codes.high, self._config.group_size
+            return store_nested(self._editor, nest(weight, group_size=size, high=high, factor=factor), hint)
         flat = weight if self._config.per_channel else weight.reshape(1, -1)
         grid = self._fit(flat)
         return store_matrix(self._editor, grid.encode(flat).reshape(weight.shape), grid, hint)

@@ -62,3 +62,4 @@ def test_what_was_found_is_told():
     assert "300 items" in line
     assert "1 -> 0.953" in line
     assert told_elsewhere(None) == []
+    assert told_elsewhere("not compared: why") == ["not compared: why"]

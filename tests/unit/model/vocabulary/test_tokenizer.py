@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from functools import cache
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +12,8 @@ from tokenizers import Tokenizer, models
 
 from compress.core.errors import CompressError
 from compress.model.vocabulary import tokenizer
+from compress.model.vocabulary.expected import needed
+from compress.model.vocabulary.kind import kind_of
 from compress.model.vocabulary.script import of_script
 from tests.unit.model.vocabulary.tokenizers_of import CORPUS, KINDS, byte_bpe, wordpiece
 
@@ -140,3 +144,46 @@ def test_bytes_are_read_as_the_text_that_they_spell():
     found = {core.id_to_token(number) for number in of_script(document, "latin")}
     assert "Ġthe" in found
     assert "Ã" not in found  # half of a character
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_spell_the_piece_and_are_read_without_it(kind):
+    _, document = made(kind)
+    model = document["model"]
+    parts = kind_of(model).parts(model)
+    vocabulary = kind_of(model).pieces(model)
+    assert len(parts) > 30
+    marks = ("##",) if model.get("continuing_subword_prefix") else ()
+    for piece, spelling in parts.items():
+        assert len(spelling) > 1
+        assert piece not in spelling
+        assert all(part in vocabulary for part in spelling)
+        inside = [part.removeprefix(mark) for part in spelling[1:] for mark in marks or ("",)]
+        assert spelling[0] + "".join(inside) == piece
+
+
+def test_parts_of_unigrams_are_the_best():
+    model = {"type": "Unigram", "vocab": [["a", -1.0], ["b", -1.5], ["ab", -4.0], ["ba", -1.2], ["aba", -3]]}
+    assert kind_of(model).parts(model) == {"ab": ["a", "b"], "ba": ["b", "a"], "aba": ["a", "ba"]}
+
+
+def test_what_is_expected_stays():
+    core, document = made("WordPiece")
+    counts = Counter(number for line in CORPUS[:2] for number in core.encode(line).ids)
+    table = np.random.default_rng(0).standard_normal((core.get_vocab_size(), 8)).astype(np.float32)
+    sizes = [len(needed(document, counts, table, lost=lost)) for lost in (0.01, 0.1, 0.3)]
+    assert core.get_vocab_size() > sizes[0] > sizes[1] > sizes[2] > 10
+    most = {number for number, count in counts.items() if count > 3}
+    assert most <= needed(document, counts, table, lost=0.1)
+
+
+def test_what_its_pieces_stand_in_for_goes_first():
+    _, document = made("WordPiece")
+    model, vocabulary = document["model"], document["model"]["vocab"]
+    table = np.random.default_rng(0).standard_normal((len(vocabulary), 8)).astype(np.float32)
+    spellings = kind_of(model).parts(model)
+    spared = max(spellings, key=lambda piece: vocabulary[piece])
+    table[vocabulary[spared]] = table[[vocabulary[part] for part in spellings[spared]]].mean(axis=0)
+    counts = Counter(dict.fromkeys(vocabulary.values(), 5))
+    gone = set(vocabulary.values()) - needed(document, counts, table, lost=1.5 / len(vocabulary))
+    assert gone == {vocabulary[spared]}

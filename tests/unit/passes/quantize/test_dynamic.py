@@ -192,3 +192,33 @@ def weights_of(graph: onnx.ModelProto) -> dict[str, np.ndarray]:
 
 def value(name: str) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+
+
+def test_half_of_the_file_widens_to_the_same_product(tmp_path: Path) -> None:
+    weight = matrix(64, 48)
+    graph = model([node("MatMul", ["x", "w"], "y")], {"w": weight}, {"x": matrix(2, 5, 64)})
+    feeds = [{"x": matrix(4, 5, 64)} for _ in range(4)]
+    found = apply(dynamic, graph, tmp_path, feeds=feeds, minimum_elements=0, stored=4)
+    x = {"x": matrix(2, 5, 64)}
+    assert cosine(run(found, x)[0], run(graph, x)[0]) > 0.99
+    assert weights_of(found)["w_nibbles"].nbytes == weight.size / 2
+    assert optimized(found, tmp_path) == {"DynamicQuantizeMatMul": 1}
+
+
+def test_calibration_lowers_what_four_bits_lose(tmp_path: Path) -> None:
+    mixing = matrix(6, 64)
+    inputs = [{"x": (matrix(8, 5, 6) @ mixing).astype(np.float32)} for _ in range(8)]
+    graph = model([node("MatMul", ["x", "w"], "y")], {"w": matrix(64, 48)}, inputs[0])
+    errors = []
+    for items in (0, 64):
+        found = apply(
+            dynamic, graph, tmp_path / str(items), feeds=inputs[1:], minimum_elements=0, stored=4, items=items
+        )
+        errors.append(np.square(run(found, inputs[0])[0] - run(graph, inputs[0])[0]).mean())
+    assert errors[1] < errors[0]
+
+
+@pytest.mark.parametrize("wrong", [{"weights": "uint8"}, {"per_channel": False}, {"group_size": 48}])
+def test_four_bits_need_plain_grids(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"stored|power"):
+        dynamic.Config(stored=4, **wrong)
