@@ -107,4 +107,5 @@ COMPARE_SETTINGS = (
     "target", "data", "column", "calibration", "metric", "watts", "price_per_hour", "limit", "seconds",
     "seed", "offline",
 )  # fmt: skip
+VOTE_SETTINGS = ("target", "data", "column", "watts", "price_per_hour", "limit", "seed", "offline")
 """Flags that are settings too: they may come from the environment or a project file."""

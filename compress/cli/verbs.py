@@ -19,6 +19,7 @@ from compress.cli import (
     report,
     run,
     verify,
+    vote,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
         bench,
         eval,
         compare,
+        vote,
         report,
         check,
         verify,

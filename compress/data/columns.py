@@ -56,6 +56,10 @@ _BY_TASK = {
         Wanted("context", ("context", "passage", "paragraph", "text")),
         Wanted("answers", ("answers", "answer", "answer_text"), False),
     ),
+    "question-answer": (
+        Wanted("question", ("question", "prompt", "problem", "query", "input", "instruction", "text")),
+        Wanted("answers", ("answers", "answer", "target", "output", "solution", "label")),
+    ),
 }
 _IMAGE = Wanted("image", ("image", "img", "pixel_values", *_FILES))
 _AUDIO = Wanted("audio", ("audio", "speech", "wav", *_FILES))

@@ -251,6 +251,7 @@ def _labelled(rows: Sequence[Mapping[str, Any]], task: str) -> bool:
     answer = {
         "token-classification": "tags",
         "question-answering": "answers",
+        "question-answer": "answers",
         "automatic-speech-recognition": "transcript",
     }.get(task, "label")
     if task == "feature-extraction" and "text_pair" not in rows[0]:

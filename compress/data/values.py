@@ -110,6 +110,8 @@ def _answers(value: Any, place: str, column: str) -> list[str]:
         value = value if parsed is None else parsed
     if isinstance(value, dict):
         value = value.get("text", [])
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = f"{value:.10g}"
     if isinstance(value, str):
         value = [value] if value else []
     if not isinstance(value, list) or not all(isinstance(answer, str | dict) for answer in value):

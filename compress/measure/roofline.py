@@ -12,6 +12,7 @@ Source: Williams, Waterman and Patterson, "Roofline: an insightful visual perfor
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
@@ -29,18 +30,33 @@ if TYPE_CHECKING:
 UNCERTAINTY = 0.25
 """How far an estimated ratio is taken to be off: a little more than the worst seen where it was fitted."""
 
-_CALL_S = {"cpu": 2e-6, "cuda": 6e-6}
-"""To call an operator: fitted on the processor, the usual launch of a kernel on a GPU."""
-_EFFICIENCY = {"fp32": 0.85, "fp16": 0.7, "int8": 0.70}
-"""Share of the profile's peak that the products of real models reach."""
-_RATES = {
-    "SkipLayerNormalization": 2.7, "Where": 6.7, "BiasGelu": 10, "Erf": 10, "InstanceNormalization": 12,
-    "Gelu": 18, "LayerNormalization": 18, "Softmax": 26, "Add": 30, "Mul": 35,
-}  # fmt: skip
-_OTHER_RATE = 20.0
-"""GB/s that a core reads and writes in operators that are no products."""
-_FITTED_CORE = 232.0
-"""GFLOP/s of the core on which the rates hold."""
+
+@dataclass(frozen=True, kw_only=True)
+class Constants:
+    """What share of a machine's peaks operators reach.
+
+    `call_s` to call an operator, by device; `efficiency` of products by kind of arithmetic, of the profile's
+    peak; `rates` in GB/s that a core of `core_gop_s` fp32 GFLOP/s reads and writes in operators that are no
+    products, by type, and `other_rate` in all others.
+    """
+
+    call_s: Mapping[str, float]
+    efficiency: Mapping[str, float]
+    rates: Mapping[str, float]
+    other_rate: float
+    core_gop_s: float
+
+
+FITTED = Constants(
+    call_s={"cpu": 2e-6, "cuda": 6e-6},  # fitted on the processor, the usual launch of a kernel on a GPU
+    efficiency={"fp32": 0.85, "fp16": 0.7, "int8": 0.70},
+    rates={
+        "SkipLayerNormalization": 2.7, "Where": 6.7, "BiasGelu": 10, "Erf": 10, "InstanceNormalization": 12,
+        "Gelu": 18, "LayerNormalization": 18, "Softmax": 26, "Add": 30, "Mul": 35,
+    },
+    other_rate=20.0,
+    core_gop_s=232.0,
+)  # fmt: skip
 _CACHED_BYTES = 16e6
 """Tensors up to about this size stay in caches between operators."""
 
@@ -56,7 +72,7 @@ def estimate(graph: Path, profile: Profile, feeds: Mapping[str, np.ndarray]) -> 
     return seconds_on(profile, executed(graph, feeds))
 
 
-def seconds_on(profile: Profile, operators: Sequence[Operator]) -> float:
+def seconds_on(profile: Profile, operators: Sequence[Operator], *, constants: Constants = FITTED) -> float:
     """Seconds that the target takes for the operators, one after another.
 
     Raises:
@@ -67,7 +83,7 @@ def seconds_on(profile: Profile, operators: Sequence[Operator]) -> float:
         hint = "measure them on the target: compress profiles detect --save FILE.yaml"
         raise CompressError("profile-incomplete", message, hint=hint)
     bandwidth = profile.bandwidth_gb_s * 1e9
-    return sum(_seconds(one, profile, bandwidth) for one in operators)
+    return sum(_seconds(one, profile, bandwidth, constants) for one in operators)
 
 
 def estimated_speedup(baseline_s: float, result_s: float) -> Ratio:
@@ -76,21 +92,21 @@ def estimated_speedup(baseline_s: float, result_s: float) -> Ratio:
     return Ratio(value=value, low=value / (1 + UNCERTAINTY), high=value * (1 + UNCERTAINTY))
 
 
-def _seconds(operator: Operator, profile: Profile, bandwidth: float) -> float:
-    call = _CALL_S["cpu" if profile.device == "cpu" else "cuda"]
+def _seconds(operator: Operator, profile: Profile, bandwidth: float, constants: Constants) -> float:
+    call = constants.call_s["cpu" if profile.device == "cpu" else "cuda"]
     if operator.operations:
-        return call + max(_arithmetic_s(operator, profile), operator.weight_bytes / bandwidth)
-    return call + operator.activation_bytes / _rate(operator, profile, bandwidth)
+        return call + max(_arithmetic_s(operator, profile, constants), operator.weight_bytes / bandwidth)
+    return call + operator.activation_bytes / _rate(operator, profile, bandwidth, constants)
 
 
-def _arithmetic_s(operator: Operator, profile: Profile) -> float:
+def _arithmetic_s(operator: Operator, profile: Profile, constants: Constants) -> float:
     """Kinds without arithmetic of their own on the target are computed in fp32."""
     has_kernels = operator.dtype in profile.formats and operator.dtype in profile.peak_gop_s
     kind = operator.dtype if has_kernels else "fp32"
-    return operator.operations / (_EFFICIENCY.get(kind, 0.7) * profile.peak_gop_s[kind] * 1e9)
+    return operator.operations / (constants.efficiency.get(kind, 0.7) * profile.peak_gop_s[kind] * 1e9)
 
 
-def _rate(operator: Operator, profile: Profile, bandwidth: float) -> float:
+def _rate(operator: Operator, profile: Profile, bandwidth: float, constants: Constants) -> float:
     """Bytes a second in an operator that is no product. GPUs are bound by memory; so are processors
     where the tensor exceeds the caches. Between processors the rate of a core goes with the square root
     of its peak: clocks differ less than vector units do, and few of these operators use them fully.
@@ -98,6 +114,6 @@ def _rate(operator: Operator, profile: Profile, bandwidth: float) -> float:
     if profile.device != "cpu":
         return bandwidth
     cores = profile.cores or 1
-    core = math.sqrt(profile.peak_gop_s["fp32"] / cores / _FITTED_CORE)
-    rate = _RATES.get(operator.type, _OTHER_RATE) * 1e9 * cores * core
+    core = math.sqrt(profile.peak_gop_s["fp32"] / cores / constants.core_gop_s)
+    rate = constants.rates.get(operator.type, constants.other_rate) * 1e9 * cores * core
     return min(rate, bandwidth) if operator.activation_bytes > _CACHED_BYTES else rate
