@@ -100,23 +100,24 @@ def _write_graph(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, tar
 
 def _build(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: Path) -> ir.Model:
     if checkpoint is None:
-        feed = builder.Feed(load_module(artifact.folder, artifact.task), None, None)
+        feed = builder.Feed(load_module(artifact.folder, artifact.task))
     else:
-        rows = RowNumbers(checkpoint.layouts)
         module = skeleton(artifact.folder)
         values = Values(checkpoint, module)
+        rows = RowNumbers(values.matrices)
         module = filled(module, lambda name: values.stand_in(name, rows))
-        feed = builder.Feed(module, rows, Codes(checkpoint))
+        feed = builder.Feed(module, rows, Codes(checkpoint), values)
     return builder.build(artifact.folder, feed, target, accuracy_level=_EXACT)
 
 
 def _trace(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: Path) -> ir.Model:
-    rows = None if checkpoint is None else RowNumbers(checkpoint.layouts)
-    if checkpoint is None or rows is None:
+    rows: RowNumbers | None = None
+    if checkpoint is None:
         module = load_module(artifact.folder, artifact.task)
     else:
         module = skeleton(artifact.folder)
         values = Values(checkpoint, module)
+        rows = RowNumbers(values.matrices)
         module = filled(module, lambda name: values.stand_in(name, rows).float())
     if hasattr(module, "set_attn_implementation"):
         module.set_attn_implementation("eager")  # as products and a softmax, as for encoders
@@ -155,6 +156,6 @@ def _set_accuracy_level(path: Path, level: int) -> None:
     model = onnx.load(str(path), load_external_data=False)
     for node in model.graph.node:
         for attribute in node.attribute:
-            if node.op_type == "MatMulNBits" and attribute.name == "accuracy_level":
+            if node.op_type in ("MatMulNBits", "QMoE") and attribute.name == "accuracy_level":
                 attribute.i = level
     path.write_bytes(model.SerializeToString())
