@@ -2,7 +2,8 @@
 
 The router's scores are a softmax over all experts, of which the largest count (and are normalized, where
 the configuration says so), as Mixtral's and Qwen's are. The node is QMoE for codes, which reads but the
-experts that a token was sent to, and MoE for plain weights.
+experts that a token was sent to, and MoE for plain weights. A node for each expert, with the tokens gathered
+for it, would be thousands of nodes in a model of 128 experts, most of them run on nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx_ir as ir
 
 from compress.core.errors import CompressError
 from compress.decoder.codes import add_lazily, widen
@@ -45,9 +45,11 @@ class Experts:
             self._values.experts(self._names[id(weight)])
             for weight in (experts.gate_up_proj, experts.down_proj)
         )
+        if not gate_up and not down:
+            return None
         if not gate_up or not down:
-            message = "the experts of a layer are not quantized, in a quantized model"
-            raise CompressError("experts-unsupported", message, hint="do not exclude them")
+            message = "of a layer's experts one product is quantized and the other is not"
+            raise CompressError("experts-unsupported", message, hint="exclude both or none")
         return make_banks(self._values.checkpoint.layouts, gate_up, down)
 
     def stored(self, model: Any, bank: Bank, hint: str) -> list[str]:
@@ -79,10 +81,12 @@ class Routed:
     accuracy_level: int
 
     def get_moe_module(self: Any, layer_id: int, layer: Any) -> Any:
+        """Where a layer has what follows its attention."""
         del layer_id
         return layer.mlp
 
     def make_moe(self: Any, layer_id: int, moe: Any, root_input: str) -> None:
+        """Write a layer of experts, or the dense one in its place."""
         if not hasattr(moe, "experts"):  # some layers of such models are dense
             self._dense(layer_id, moe, root_input)
             return
@@ -115,7 +119,7 @@ class Routed:
         hint = base[1:].replace("/", ".") + ".experts"
         if banks is None:
             inputs = [root_input, logits, *self._plain(experts, hint)]
-            return self._node("MoE", base, inputs, chosen)
+            return str(self._node("MoE", base, inputs, chosen))
         stored = [
             self.experts.stored(self, bank, f"{hint}.{part}")
             for bank, part in zip(banks, ("gate_up_proj", "down_proj"), strict=True)
@@ -126,7 +130,7 @@ class Routed:
         inputs = [root_input, logits, codes, scales, "", down, down_scales, "", "", "", ""]
         inputs += [zeros, down_zeros, "", f"{scores}/output_0"]
         form = {"expert_weight_bits": banks[0].bits, "block_size": banks[0].block_size}
-        return self._node("QMoE", base, inputs, chosen | form | {"accuracy_level": self.accuracy_level})
+        return str(self._node("QMoE", base, inputs, chosen | form | {"accuracy_level": self.accuracy_level}))
 
     def _plain(self: Any, experts: Any, hint: str) -> list[str]:
         """The weights among the graph's constants, rows of gates and ups in turn; no biases."""
@@ -139,9 +143,7 @@ class Routed:
     def _node(self: Any, kind: str, base: str, inputs: list[str], attributes: dict[str, Any]) -> str:
         name = f"{base}/{kind}"
         output = f"{name}/output_0"
-        self.make_node(
-            kind, inputs=inputs, outputs=[output], name=name, domain="com.microsoft", **attributes
-        )
+        self.make_node(kind, inputs=inputs, outputs=[output], name=name, domain="com.microsoft", **attributes)
         self.make_value(output, self.io_dtype, shape=self.make_hidden_state_shape())
         return output
 
@@ -166,6 +168,19 @@ class Routed:
         self.make_mul(product, inputs, dtype=self.io_dtype, shape=shape)
         self.make_add(total, [found, f"{product}/output_0"], dtype=self.io_dtype, shape=shape)
         return f"{total}/output_0"
+
+
+def refuse_experts(module: Any) -> None:
+    """Refuse a module with experts, which torch's exporter cannot trace: which of them run depends on the
+    text.
+
+    Raises:
+        CompressError: it has experts.
+    """
+    if any(parameter.ndim == 3 and "experts" in name for name, parameter in module.named_parameters()):
+        message = f"{type(module).__name__} sends tokens to experts, and not as {', '.join(ALIKE)} do"
+        hint = "those are supported where a multiple of 16 channels of each head is rotated"
+        raise CompressError("experts-unsupported", message, hint=hint)
 
 
 def refuse_others(config: Any) -> None:

@@ -139,4 +139,3 @@ class Values:
         if name in self.checkpoint.layouts:
             return original_orientation(self.checkpoint.matrix(name))
         return self.checkpoint.tensor(name)
-
