@@ -37,6 +37,8 @@ _WHISPER = dict(
 _WIDE = {**_DECODER, "hidden_size": 64, "intermediate_size": 96, "head_dim": 16, "hidden_act": "silu"}
 """Wide enough for the kernels of grouped attention, whose heads are multiples of 16."""
 
+_EXPERTS = {"moe_intermediate_size": 32, "num_experts": 8, "num_experts_per_tok": 2}
+
 CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
     # By ONNX Runtime GenAI's builder: grouped queries, tied and untied, q/k norms, offset norms, biases.
     "llama-wide": ("LlamaForCausalLM", _WIDE, "text-generation"),
@@ -55,6 +57,14 @@ CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
     "nemotron": ("NemotronForCausalLM", {**_WIDE, "partial_rotary_factor": 1.0}, "text-generation"),
     "ernie": ("Ernie4_5ForCausalLM", _WIDE, "text-generation"),
     "hunyuan": ("HunYuanDenseV1ForCausalLM", _WIDE, "text-generation"),
+    # Experts: with and without normalized scores, a shared one, a layer without.
+    "qwen3-moe-wide": ("Qwen3MoeForCausalLM", {**_WIDE, **_EXPERTS}, "text-generation"),
+    "qwen2-moe": (
+        "Qwen2MoeForCausalLM",
+        {**_WIDE, **_EXPERTS, "shared_expert_intermediate_size": 48, "mlp_only_layers": [1]},
+        "text-generation",
+    ),
+    "mixtral": ("MixtralForCausalLM", {**_WIDE, **_EXPERTS, "num_local_experts": 8}, "text-generation"),
     # By torch's exporter.
     "bloom": (
         "BloomForCausalLM",

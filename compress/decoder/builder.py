@@ -17,12 +17,14 @@ import onnx_ir as ir
 import torch
 
 from compress.core.errors import CompressError
+from compress.decoder.routed import ALIKE, Experts, Routed, is_normalized, refuse_others
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from compress.decoder.codes import Codes, Stored
     from compress.decoder.rows import RowNumbers, Source
+    from compress.decoder.skeleton import Values
 
 _BUILDERS = {
     "Ernie4_5ForCausalLM": ("ernie", "ErnieModel"),
@@ -32,11 +34,14 @@ _BUILDERS = {
     "HunYuanDenseV1ForCausalLM": ("hunyuan", "HunyuanDenseV1Model"),
     "LlamaForCausalLM": ("llama", "LlamaModel"),
     "MistralForCausalLM": ("mistral", "MistralModel"),
+    "MixtralForCausalLM": ("mistral", "MistralModel"),
     "NemotronForCausalLM": ("nemotron", "NemotronModel"),
     "PhiForCausalLM": ("phi", "PhiModel"),
     "Phi3ForCausalLM": ("phi", "Phi3MiniModel"),
     "Qwen2ForCausalLM": ("qwen", "QwenModel"),
+    "Qwen2MoeForCausalLM": ("qwen", "QwenModel"),
     "Qwen3ForCausalLM": ("qwen", "Qwen3Model"),
+    "Qwen3MoeForCausalLM": ("qwen", "Qwen3Model"),
     "SmolLM3ForCausalLM": ("smollm", "SmolLM3Model"),
 }
 """By architecture, where its builder is: of those that `builder.create_model` chooses among, the text
@@ -64,8 +69,15 @@ _ROTATIONS = ("default", "linear", "llama3", "yarn")
 class Feed:
     """What a builder is fed with: the module whose parameters are stand-ins (or weights), and codes."""
 
-    def __init__(self, module: torch.nn.Module, rows: RowNumbers | None, codes: Codes | None) -> None:
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        rows: RowNumbers | None = None,
+        codes: Codes | None = None,
+        values: Values | None = None,
+    ) -> None:
         self.module = module
+        self.experts = Experts(module, values)
         self._rows = rows
         self._codes = codes
 
@@ -101,6 +113,7 @@ def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    refuse_others(config)
     architecture = config.architectures[0]
     # A cache of the window alone would have to be filled before the first token.
     options = {
@@ -112,7 +125,9 @@ def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.
         with contextlib.redirect_stdout(sys.stderr), torch.no_grad():
             kind = _fed(architecture)
             maker = kind(config, ir.DataType.FLOAT, ir.DataType.FLOAT, "cpu", str(target / ".cache"), options)
-            maker.feed, maker.accuracy_level = feed, accuracy_level
+            maker.feed, maker.experts, maker.accuracy_level = feed, feed.experts, accuracy_level
+            maker.model_type = ALIKE.get(architecture, architecture)
+            maker.moe_attrs["normalize_routing_weights"] = is_normalized(config)
             maker.make_model(str(folder))
             maker.make_genai_config(config, {}, str(target))
     except CompressError:
@@ -129,7 +144,7 @@ def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.
 def _fed(architecture: str) -> Any:
     module, name = _BUILDERS[architecture]
     base = getattr(importlib.import_module(f"onnxruntime_genai.models.builders.{module}"), name)
-    return type(f"Fed{name}", (_Fed, base), {})
+    return type(f"Fed{name}", (_Fed, Routed, base), {})
 
 
 class _Fed:

@@ -66,10 +66,9 @@ class Codes:
         self._add(model, f"{hint}.qweight", sources, _data, np.uint8, (rows, count, size * bits // 8))
         scales = f"{hint}.scales"
         if self._is_half(sources):
-            # Half of the bytes: the runtime widens them while it loads the graph.
+            # Half of the bytes.
             self._add(model, f"{scales}_fp16", sources, _half_scale, np.float16, (rows, count))
-            model.make_node("Cast", [f"{scales}_fp16"], [scales], name=f"/{scales}", to=ir.DataType.FLOAT)
-            model.make_value(scales, ir.DataType.FLOAT, shape=[rows, count])
+            widen(model, scales, (rows, count))
         else:
             self._add(model, scales, sources, _scale, np.float32, (rows, count))
         names = [f"{hint}.qweight", scales]
@@ -87,11 +86,7 @@ class Codes:
         dtype: type[np.generic],
         shape: tuple[int, ...],
     ) -> None:
-        def read() -> ir.Tensor:
-            return ir.Tensor(np.ascontiguousarray(part(self.packed(sources))), name=name)
-
-        kind = ir.DataType.from_numpy(np.dtype(dtype))
-        model.make_initializer(ir.LazyTensor(read, dtype=kind, shape=ir.Shape(shape), name=name), name)
+        add_lazily(model, name, lambda: part(self.packed(sources)), dtype, shape)
 
     def _pack(self, sources: tuple[Source, ...]) -> Packed:
         """Rows of matrices, one after another, in blocks."""
@@ -119,6 +114,24 @@ class Codes:
 
     def _is_centred(self, sources: Sequence[Source], middle: int) -> bool:
         return bool((self._joined(sources, "zeros") == middle).all())
+
+
+def add_lazily(
+    model: Any, name: str, read: Callable[[], np.ndarray], dtype: type[np.generic], shape: tuple[int, ...]
+) -> None:
+    """Add a constant to the graph that the builder `model` makes; `read` gives it when it is saved."""
+
+    def tensor() -> ir.Tensor:
+        return ir.Tensor(np.ascontiguousarray(read(), dtype), name=name)
+
+    kind = ir.DataType.from_numpy(np.dtype(dtype))
+    model.make_initializer(ir.LazyTensor(tensor, dtype=kind, shape=ir.Shape(shape), name=name), name)
+
+
+def widen(model: Any, scales: str, shape: tuple[int, ...]) -> None:
+    """Scales in fp32 from the constant `{scales}_fp16`: the runtime does it while it loads the graph."""
+    model.make_node("Cast", [f"{scales}_fp16"], [scales], name=f"/{scales}", to=ir.DataType.FLOAT)
+    model.make_value(scales, ir.DataType.FLOAT, shape=list(shape))
 
 
 def _data(packed: Packed) -> np.ndarray:

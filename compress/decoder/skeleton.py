@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from compress.core.errors import CompressError
-from compress.model.tensors import stored_names
+from compress.decoder.rows import RowNumbers
+from compress.model.dequantize import original_orientation
+from compress.model.fused import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from compress.decoder.rows import RowNumbers
-    from compress.model.quantized import QuantizedCheckpoint
+    from compress.decoder.rows import Source
+    from compress.model.quantized import Layout, QuantizedCheckpoint
 
 
 def skeleton(folder: Path) -> torch.nn.Module:
@@ -35,6 +37,7 @@ def skeleton(folder: Path) -> torch.nn.Module:
         reason = " ".join(str(error).split())[:300]
         message = f"transformers cannot build this model: {reason}"
         raise CompressError("model-unloadable", message, hint="check config.json") from error
+    module.config._experts_implementation = "eager"  # each token through its experts alone, in fp32
     module.tie_weights()
     return module.eval()
 
@@ -83,34 +86,56 @@ class Values:
         """Find every parameter of `module` in the checkpoint.
 
         Raises:
-            CompressError: one is missing, or stored in parts.
+            CompressError: one is missing.
         """
-        self._stored = stored_names(module, [*checkpoint.layouts, *checkpoint.others])
-        self._transposed = _transposed(module)
+        self._parts = Parts(module, [*checkpoint.layouts, *checkpoint.others])
         self.checkpoint = checkpoint
 
+    @property
+    def matrices(self) -> dict[str, Layout]:
+        """The layouts of quantized matrices that are parameters by themselves, and no experts."""
+        whole = {name for names in self._parts.sources.values() if len(names) == 1 for name in names}
+        return {name: layout for name, layout in self.checkpoint.layouts.items() if name in whole}
+
     def is_quantized(self, parameter: str) -> bool:
-        """Whether it is a matrix of codes."""
-        return self._stored[parameter] in self.checkpoint.layouts
+        """Whether it is a matrix of codes, or made of such."""
+        return self._parts.sources[parameter][0] in self.checkpoint.layouts
 
     def stand_in(self, parameter: str, rows: RowNumbers) -> torch.Tensor:
-        """The stand-in of a matrix in the shape of the parameter, or the values of what is not quantized."""
+        """The stand-in of a matrix in the shape of the parameter, or the values of what is not quantized;
+        of experts nothing, on the meta device: they are found by name.
+        """
+        names = self._parts.sources[parameter]
         if not self.is_quantized(parameter):
-            return self.checkpoint.tensor(self._stored[parameter])
-        made = rows.stand_in(self._stored[parameter])
-        return made.T if parameter in self._transposed else made
+            return self._parts.made(parameter, self.checkpoint.tensor)
+        if len(names) > 1:
+            return torch.empty(0, device="meta")
+        made = rows.stand_in(names[0])
+        return made.T if self.checkpoint.layouts[names[0]].transposed else made
+
+    def experts(self, parameter: str) -> list[tuple[Source, ...]]:
+        """Of each expert, whose matrices (N, K) are slices of the parameter, the rows that it is made of;
+        none where the parameter is not quantized.
+
+        Raises:
+            CompressError: the experts' matrices are held as (K, N).
+        """
+        if not self.is_quantized(parameter):
+            return []
+        layouts = {name: self.checkpoint.layouts[name] for name in self._parts.sources[parameter]}
+        if any(layout.transposed for layout in layouts.values()):
+            message = f"the experts of '{parameter}' are held transposed, expected (outputs, inputs)"
+            raise CompressError("experts-unsupported", message, hint="this architecture is not supported yet")
+        rows = RowNumbers(layouts)
+        stacked = self._parts.made(parameter, lambda name: rows.stand_in(name)[:, :1])  # (E, N, 1)
+        columns = next(iter(layouts.values())).shape[1]
+        return [rows.sources(one.expand(-1, columns).numpy()) for one in stacked]
 
     def __call__(self, parameter: str) -> torch.Tensor:
         """The values that a runtime computes with, in the shape of the parameter."""
-        name = self._stored[parameter]
-        if not self.is_quantized(parameter):
-            return self.checkpoint.tensor(name)
-        matrix = self.checkpoint.matrix(name).dequantized()
-        return matrix.T.contiguous() if parameter in self._transposed else matrix
+        return self._parts.made(parameter, self._value)
 
-
-def _transposed(module: torch.nn.Module) -> set[str]:
-    """The parameters that are (in, out): those of GPT-2's Conv1D."""
-    from transformers.pytorch_utils import Conv1D
-
-    return {f"{name}.weight" for name, part in module.named_modules() if isinstance(part, Conv1D)}
+    def _value(self, name: str) -> torch.Tensor:
+        if name in self.checkpoint.layouts:
+            return original_orientation(self.checkpoint.matrix(name))
+        return self.checkpoint.tensor(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,11 +30,13 @@ class Parity:
     """Largest absolute difference."""
     scale: float
     """Largest absolute value of the module's output."""
+    relative: float = RELATIVE
+    """The share of `scale` that may differ."""
 
     @property
     def agrees(self) -> bool:
         """Whether the difference is within rounding."""
-        return self.largest <= ABSOLUTE + RELATIVE * self.scale
+        return self.largest <= ABSOLUTE + self.relative * self.scale
 
 
 def compare(
@@ -53,13 +55,15 @@ def compare(
     return [_agreeing(_line(name, found.get(name), value, real)) for name, value in expected.items()]
 
 
-def compare_arrays(name: str, found: np.ndarray, expected: np.ndarray) -> Parity:
-    """Compare one output with what the module gave.
+def compare_arrays(
+    name: str, found: np.ndarray, expected: np.ndarray, *, relative: float = RELATIVE
+) -> Parity:
+    """Compare one output with what the module gave, of whose largest value `relative` may differ.
 
     Raises:
         InternalError: it has another shape, or differs by more than rounding.
     """
-    return _agreeing(_line(name, found, expected, None))
+    return _agreeing(replace(_line(name, found, expected, None), relative=relative))
 
 
 def _agreeing(line: Parity) -> Parity:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from compress.numerics.grid import Grid, unsigned
@@ -21,17 +23,32 @@ def block_size(columns: int, group_size: int) -> int:
     return _divisor(group_size)
 
 
+def common_block_size(*sizes: int) -> int:
+    """The largest block that divides all of the sizes (columns of matrices and of their groups) without
+    padding; 0: there is none.
+    """
+    return _divisor(math.gcd(*sizes))
+
+
 def to_blocks(
-    codes: np.ndarray, scales: np.ndarray, zeros: np.ndarray, *, bits: int, group_size: int
+    codes: np.ndarray,
+    scales: np.ndarray,
+    zeros: np.ndarray,
+    *,
+    bits: int,
+    group_size: int,
+    size: int | None = None,
+    centred: bool = True,
 ) -> Packed:
     """Pack codes uint8 (N, K) with `scales` and `zeros` (N, G) of their groups in 4 bits, or in 8 where
-    `bits` is more.
+    `bits` is more; in blocks of `size` columns, of which each lies in one group. Zero points that are all
+    the middle code are left out, unless `centred` is false.
 
     Raises:
         ValueError: the groups are no multiple of 16 columns.
     """
     rows, columns = codes.shape
-    size = block_size(columns, group_size)
+    size = block_size(columns, group_size) if size is None else size
     if not size:
         raise ValueError(f"groups of {group_size} columns are no multiple of {SMALLEST}")
     width = 4 if bits <= 4 else 8
@@ -42,7 +59,7 @@ def to_blocks(
     padded = np.repeat(zero[:, -1:], count * size, axis=1)  # what lies after the last column is 0
     padded[:, :columns] = codes
     grid = Grid(unsigned(width), scale.reshape(-1, 1), zero.reshape(-1, 1).astype(np.int32))
-    middle = bool((zero == 1 << (width - 1)).all())
+    middle = centred and bool((zero == 1 << (width - 1)).all())
     return pack_codes(padded.reshape(rows, count, size), grid, bits=width, columns=columns, symmetric=middle)
 
 

@@ -162,11 +162,21 @@ def _gather(work: Path, context: Context) -> None:
     facts: dict[str, dict[str, object]] = {}
     for path in sorted(work.glob("*.json")):
         facts |= json.loads(path.read_text(encoding="utf8"))
-    for name, values in facts.items():
-        if values["why"]:
-            context.progress.note(f"{name} was rounded without feedback: {values['why']}")
+    for line in _rounded_only({name: str(values["why"]) for name, values in facts.items() if values["why"]}):
+        context.progress.note(line)
     for path in sorted(work.glob("*.safetensors")):
         link_or_copy(path, context.folder / path.name)  # a run that is killed here finds all of it again
     (context.folder / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf8")
     if work == context.folder / ".work":
         shutil.rmtree(work)
+
+
+_MANY = 8
+
+
+def _rounded_only(reasons: dict[str, str]) -> list[str]:
+    """A sentence for each matrix that was rounded to searched grids, or one for many."""
+    if len(reasons) <= _MANY:
+        return [f"{name} was rounded without feedback: {why}" for name, why in reasons.items()]
+    name, why = next(iter(reasons.items()))
+    return [f"{len(reasons)} matrices were rounded without feedback, as {name}: {why}"]
