@@ -70,9 +70,8 @@ def test_a_decoder_becomes_an_artifact(cli, decoders, tmp_path):
     texts = tmp_path / "texts.txt"
     texts.write_text("".join(f"{tiny.TEXT[start : start + 70]}\n" for start in range(0, 130)))
     recipe = tmp_path / "small.yaml"
-    recipe.write_text(
-        "steps:\n  - quantize.gptq: {group_size: 16, head_bits: 4, minimum_elements: 0, samples: 8, length: 32}\n"
-    )
+    settings = "{group_size: 16, head_bits: 4, minimum_elements: 0, samples: 8, length: 32}"
+    recipe.write_text(f"steps:\n  - quantize.gptq: {settings}\n")
     target = tmp_path / "small-target.yaml"
     target.write_text(
         "name: small\ndescription: this host\nworkloads:\n"
