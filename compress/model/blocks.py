@@ -75,8 +75,9 @@ class BlockQuantizer:
                 shared.weights, matrices, round_matrices(matrices, shared, self.scheme), strict=True
             ):
                 done[weight] = rounded
-                found[_label(weight)] = facts(rounded, matrix)
-                _write(chosen, weight, rounded.values())
+                values = rounded.values()
+                found[_label(weight)] = facts(rounded, matrix, values)
+                _write(chosen, weight, values)
         return done, found
 
     def _store(self, index: int, rounded: dict[Weight, Rounded], found: Facts, part: Path) -> None:

@@ -137,9 +137,11 @@ def _rows(rounded: Rounded, rows: slice) -> Rounded:
     return Rounded(grid=part, codes=rounded.codes[rows], damping=rounded.damping, why=rounded.why)
 
 
-def facts(rounded: Rounded, matrix: np.ndarray) -> dict[str, object]:
-    """What is worth knowing of a rounded matrix: its error relative to its size, damping, and why not."""
-    difference = rounded.values() - matrix
+def facts(rounded: Rounded, matrix: np.ndarray, values: np.ndarray) -> dict[str, object]:
+    """What is worth knowing of a matrix that became `values`: its error relative to its size, the damping,
+    and why it was rounded without feedback.
+    """
+    difference = values - matrix
     size = float(np.linalg.norm(matrix)) or 1.0
     relative = float(np.linalg.norm(difference)) / size
     return {"relative_error": relative, "damping": rounded.damping, "why": rounded.why}

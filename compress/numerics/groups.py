@@ -41,9 +41,12 @@ class GroupGrid:
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """The values of codes (N, K), float32."""
-        group = self.columns(codes.shape[1])
-        steps = codes.astype(np.float32) - self.zeros[:, group]
-        return np.asarray(steps * self.scales[:, group])
+        values: np.ndarray = codes.astype(np.float32)
+        for group in range(self.scales.shape[1]):  # in place: no scale or zero is spread over its columns
+            part = values[:, group * self.group_size : (group + 1) * self.group_size]
+            part -= self.zeros[:, group, None]
+            part *= self.scales[:, group, None]
+        return values
 
 
 def fit_groups(
