@@ -9,8 +9,9 @@ sweeps of coordinate descent over codes and scales (`numerics.refine`) lowered i
 are kept. Making up for the errors of earlier layers (after GPTAQ, arXiv:2504.02692, but as the least squares
 solution that takes the matrix's place, not in the paper's own form) raised it to 0.0279 (0.0175 with
 sweeps), and weighing tokens by the inverse size of their hidden states raised it to 0.0120: both were left
-out. Bfloat16 products, where the processor has them, took 0.59 of the time of fp32 for a block and moved the
-block's output by 0.4%; what that does to the divergence was not measured.
+out. Bfloat16 products, where the processor has them, take 0.64 of the time of fp32 for a block's forward and
+lose nothing: all 30 blocks on 32 x 512 tokens gave 0.0474 in bfloat16 and 0.0477 in fp32 (24 x 512 tokens of
+held-out text). Four times the calibration text (128 x 512) gave 0.0462.
 """
 
 from __future__ import annotations
