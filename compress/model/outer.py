@@ -71,7 +71,8 @@ def _rounded(
     if tied:
         scheme = replace(scheme, damping=max(scheme.damping, _TIED))
     (rounded,) = round_matrices([matrix], inputs, scheme)
-    return rounded.stored(symmetric=scheme.symmetric, transposed=False), facts(rounded, matrix, rounded.values())
+    found = facts(rounded, matrix, rounded.values())
+    return rounded.stored(symmetric=scheme.symmetric, transposed=False), found
 
 
 def _tables(module: Any) -> _Tables:
