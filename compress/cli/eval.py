@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +20,14 @@ def evaluate(
     data: o.Data = None,
     column: o.Column = None,
     metric: o.Metric = None,
+    harness: Annotated[
+        str | None,
+        typer.Option(metavar="TASK,TASK", help="Tasks of lm-evaluation-harness instead, of decoders."),
+    ] = None,
+    harness_tasks: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Folder with YAML tasks of your own."),
+    ] = None,
     limit: o.Limit = None,
     offline: o.Offline = False,
     json: o.Json = False,
@@ -37,6 +46,12 @@ def evaluate(
     values = current(flags).values
     find = partial(find_subject, task=None, offline=values.offline, note=console.note)
     subject, reference = find(str(artifact)), find(against) if against else None
+    if harness:
+        from compress.cli import harness_tasks as tasks
+
+        subjects = [one for one in (subject, reference) if one is not None]
+        tasks.show(subjects, harness.split(","), extra=harness_tasks, limit=limit, console=console)
+        return
     accuracy = evaluate_again(subject, values, against=reference, progress=console)
     if json:
         console.json(accuracy.model_dump(mode="json"))
