@@ -161,3 +161,17 @@ def test_positions_that_count_from_the_padding_keep_their_places(tiny_copy, tmp_
     small = pruned(folder, "feature-extraction", tmp_path / "small")
     assert json.loads((small / "config.json").read_text())["pad_token_id"] == 7
     shutil.rmtree(small)
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2", "t5-encoder"])
+def test_text_like_the_data_finds_its_tokens(name, tiny_models, tmp_path):
+    folder, task = tiny_models(name), tiny.ARCHITECTURES[name][2]
+    old = load_tokenizer(folder)
+    rows = [{"text": f"{TEXT} {TEXT}"}, {"text": TEXT}]
+    sizes = []
+    for lost in (0.05, 0.5):
+        small = load_tokenizer(pruned(folder, task, tmp_path / str(lost), rows, keep="expected", lost=lost))
+        sizes.append(small.get_vocab_size())
+    assert old.get_vocab_size() > sizes[0] >= sizes[1]
+    kept = load_tokenizer(tmp_path / "0.05")
+    assert kept.encode(TEXT).tokens == old.encode(TEXT).tokens

@@ -16,7 +16,7 @@ def test_widened_codes_are_eight_bit_ones_of_the_matrix(columns: int, high: int)
     nested = nest(matrix, group_size=16, high=high)
     wide = nested.widened()
     assert wide.dtype == np.int8
-    assert np.abs(wide.astype(int)).max() <= high + 1
+    assert np.abs(wide.astype(int)).max() <= high
     assert nested.codes.max() <= 15
     assert np.abs(nested.decoded() - matrix).max() < 0.3
     naive = [

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from compress.model.healing import loop
 from compress.model.healing.batches import Batch
-from compress.model.healing.loop import Healer, Schedule
+from compress.model.healing.loop import Healer, Schedule, take_fastest
 from compress.model.healing.losses import Losses
 from compress.model.healing.state import Run
 from compress.model.healing.teacher import Teacher
@@ -18,6 +21,10 @@ class Body(torch.nn.Module):
         torch.manual_seed(seed)
         self.weight = torch.nn.Parameter(torch.randn(6, 6))
         self.calls = 0
+        self.config = SimpleNamespace(_attn_implementation="sdpa")
+
+    def set_attn_implementation(self, kind):
+        self.config._attn_implementation = kind
 
     def forward(self, values, return_dict):
         self.calls += 1
@@ -118,3 +125,24 @@ def test_the_learning_rate_rises_and_falls_to_zero():
     assert rates[0] < 0.05
     assert rates[-1] == pytest.approx(0, abs=1e-9)
     assert schedule.share(Run(seconds=50)) == 0.5
+
+
+WAYS = (("sdpa", False), ("eager", False), ("sdpa", True), ("eager", True))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [((1.0, 0.7, 0.8, 0.5), WAYS[3]), ((1.0, 0.95, 0.92, 1.2), WAYS[0])]
+)
+def test_the_fastest_kind_of_step_is_taken_where_it_pays(monkeypatch, seconds, expected):
+    one, known = healer(), dict(zip(WAYS, seconds, strict=True))
+    monkeypatch.setattr(loop, "_step_seconds", lambda healer, kind, mixed: known[kind, mixed])
+    take_fastest(one)
+    assert (one.student.config._attn_implementation, one.schedule.bfloat16) == expected
+
+
+def test_to_look_for_it_teaches_nothing():
+    one = healer()
+    before = one.student.weight.detach().clone()
+    take_fastest(one)
+    assert torch.equal(one.student.weight, before)
+    assert one.student.weight.grad is None
