@@ -72,8 +72,8 @@ def compare(
         console.print(rich_table(one))
     if len(found.models) > 1:
         console.out(fmt.plain(page.best(found)))
-    if found.target.constrained:
-        console.out(fmt.plain(sentence(found.target)))
+    if words := sentence(found.target):
+        console.out(fmt.plain(words))
     for line in [*found.noise, *found.notes]:
         console.note(f"note: {line}")
 

@@ -22,6 +22,18 @@ class ModelFacts(Frozen):
     parameters: int
 
 
+class EstimateFacts(Frozen):
+    """How speeds were estimated, and how far estimates were from measured times of models that the fit had
+    not seen (each of `models` left out in turn), on the host that it was made on: relative errors.
+    """
+
+    method: Literal["roofline"] = "roofline"
+    fitted_on: str
+    models: int
+    median_error: float
+    largest_error: float
+
+
 class TargetFacts(Frozen):
     """Where the figures hold. `measured` is false where they were computed for other hardware;
     `constrained` is true where this host has more than the target, and every model was timed under the
@@ -33,6 +45,8 @@ class TargetFacts(Frozen):
     measured: bool
     constrained: bool = False
     limits: tuple[str, ...] = ()
+    estimate: EstimateFacts | None = None
+    """Where `measured` is false."""
 
 
 class Latency(Frozen):

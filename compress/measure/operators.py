@@ -180,9 +180,12 @@ def _kernel(inputs: Sequence[_Tensor]) -> Shape:
 
 
 def _attention_operations(kind: str, inputs: Sequence[_Tensor], out: Shape) -> int:
-    """Scores and their use (B, T, T) over the hidden size, and the projections where they are fused."""
-    batch, length, hidden = inputs[0].shape[0], inputs[0].shape[1], out[-1]
-    scores = 4 * batch * length * length * hidden
-    if kind == "MultiHeadAttention":
-        return scores
-    return scores + 2 * batch * length * math.prod(inputs[1].shape)
+    """Scores and their use, (B, T, S) over the hidden size, and the projections where a matrix of weights
+    says that they are fused. Heads may have an axis of their own: (B, H, T, D) instead of (B, T, H D).
+    """
+    query, second = inputs[0].shape, inputs[1].shape
+    fused = kind != "MultiHeadAttention" and len(second) == 2
+    batch, length = query[0], query[-2]
+    hidden = math.prod(out) // (batch * length)
+    scores = 4 * batch * length * (length if fused else second[-2]) * hidden
+    return scores + (2 * batch * length * math.prod(second) if fused else 0)

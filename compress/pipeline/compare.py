@@ -21,6 +21,7 @@ from compress.measure.catalogue import choose_metric
 from compress.measure.confinement import NO_LIMITS, confinement_of
 from compress.measure.host import detect_host, differences, on_host
 from compress.measure.metric import Tools
+from compress.measure.roofline import FIT
 from compress.measure.side_by_side import Judged, records_of
 from compress.pipeline.again import config_of, refuse_mixed
 from compress.pipeline.judge import columns_of
@@ -82,6 +83,7 @@ def compare(
             measured=not reasons,
             constrained=bool(limits.limits),
             limits=limits.limits,
+            estimate=FIT if reasons else None,
         ),
         workloads=dict(paces.workloads),
         data=judgement.data,

@@ -20,6 +20,7 @@ from compress.core.report import (
 )
 from compress.graph.census import census
 from compress.graph.io import read_graph
+from compress.measure.roofline import FIT
 from compress.passes.export.fuse import FUSE_FACTS
 from compress.passes.export.onnx import EXPORT_FACTS
 from compress.pipeline.cache import package_versions
@@ -59,6 +60,7 @@ def target_facts(plan: Plan) -> TargetFacts:
         measured=not plan.differences,
         constrained=bool(limits),
         limits=limits,
+        estimate=FIT if plan.differences else None,
     )
 
 

@@ -28,7 +28,7 @@ def render_comparison(found: Comparison) -> str:
         .render(
             found=found,
             best=words.best(found),
-            constrained=sentence(found.target),
+            conditions=sentence(found.target),
             models=words.table(found),
             speedups=words.speedups(found),
             speed=_speedups(found),

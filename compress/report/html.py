@@ -51,7 +51,7 @@ def _context(report: Report, evidence: Evidence) -> dict[str, object]:
         "evidence": evidence,
         "headline": headline(report),
         "tiles": tiles(report, evidence),
-        "constrained": sentence(report.target),
+        "conditions": sentence(report.target),
         "parameters": f"{report.model.parameters:,}",
         "budgets": tables.budgets(report),
         "speed": figures.speedup_figure(report, evidence),
@@ -74,7 +74,10 @@ def _context(report: Report, evidence: Evidence) -> dict[str, object]:
 
 def _facts(report: Report, evidence: Evidence) -> list[tuple[str, list[tuple[str, str]]]]:
     """Lists of labelled facts: where the figures come from."""
-    model = {**report.model.model_dump(), **report.target.model_dump(exclude_defaults=True)}
+    model = {
+        **report.model.model_dump(),
+        **report.target.model_dump(exclude_defaults=True, exclude={"estimate"}),
+    }
     groups = (
         ("Model and target", model),
         ("Data", evidence.data),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from compress.report import format as fmt
 
 if TYPE_CHECKING:
-    from compress.core.report import TargetFacts
+    from compress.core.report import EstimateFacts, TargetFacts
 
 
 def limits(target: TargetFacts) -> str:
@@ -18,6 +18,18 @@ def limits(target: TargetFacts) -> str:
 
 
 def sentence(target: TargetFacts) -> str:
-    """The same as a sentence, empty where nothing was limited."""
+    """What holds of the figures, in a sentence: under which limits they were measured, or how far estimates
+    are off; empty where the target is this host.
+    """
+    if target.estimate is not None:
+        return _error(target.estimate)
     found = limits(target)
     return f"Speed, time and memory were measured on this host, {found}." if found else ""
+
+
+def _error(found: EstimateFacts) -> str:
+    median, largest = (f"{value * 100:.0f}%" for value in (found.median_error, found.largest_error))
+    return (
+        f"Estimates of models that the {found.method} had not been fitted to were off by {median} in the "
+        f"median and {largest} at most ({found.models} models, on {fmt.clean(found.fitted_on)})."
+    )

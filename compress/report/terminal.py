@@ -36,8 +36,8 @@ def summary(report: Report, evidence: Evidence, *, folder: str | None = None) ->
     parts: list[RenderableType] = [verdict(report), before_after(report, evidence)]
     if report.gate.budgets:
         parts.append(rich_table(tables.budgets(report)))
-    if report.target.constrained:
-        parts.append(Text(fmt.plain(sentence(report.target))))
+    if words := sentence(report.target):
+        parts.append(Text(fmt.plain(words)))
     parts += [Text(f"note: {fmt.plain(fmt.clean(line))}", "yellow") for line in evidence.noise]
     if folder is not None:
         parts.append(Text.assemble("published in ", (folder, "bold"), f", see {folder}/report.html"))

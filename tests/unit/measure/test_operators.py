@@ -93,6 +93,16 @@ def test_attention_counts_projections_and_scores(tmp_path):
     assert found.operations == 2 * 5 * 8 * 24 + 4 * 5 * 5 * 8
 
 
+@pytest.mark.parametrize("shape", [[3, 5, 8], [3, 2, 5, 4]])
+def test_attention_between_activations_has_scores_alone(tmp_path, shape):
+    """ONNX's own operator, whose inputs are queries, keys and values: with heads as an axis or without."""
+    heads = {} if len(shape) == 4 else {"q_num_heads": 2, "kv_num_heads": 2}
+    node = helper.make_node("Attention", ["x", "x", "x"], ["y"], **heads)
+    path = graph(tmp_path / "m.onnx", [node], shape=shape, out=shape, weights={}, opset=23)
+    found = only(executed(path, {"x": np.ones(shape, np.float32)}), "Attention")
+    assert found.operations == 3 * 4 * 5 * 5 * 8
+
+
 def test_a_graph_that_cannot_run_says_so(tmp_path):
     path = products(tmp_path / "m.onnx")
     with pytest.raises(CompressError, match="cannot run m.onnx"):

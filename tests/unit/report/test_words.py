@@ -141,3 +141,14 @@ def test_figures_under_limits_say_so_everywhere():
     assert ">constrained<" in page
     assert words in page
     assert "constrained" not in render_html(example.report(), example.evidence())
+
+
+def test_estimates_tell_the_error_of_the_fit():
+    from compress.measure.roofline import FIT
+
+    found = example.report(measured=False)
+    found = found.model_copy(update={"target": found.target.model_copy(update={"estimate": FIT})})
+    words = "off by 4% in the median and 23% at most (7 models"
+    assert words in " ".join(as_text(summary(found, example.evidence()), width=400).split())
+    assert words in render_markdown(found, example.evidence())
+    assert words in " ".join(render_html(found, example.evidence()).split())
