@@ -19,7 +19,7 @@ def table(report: Report, evidence: Evidence) -> Table:
     costs = {name: evidence.costs[name] for name in _ORDER if name in evidence.costs}
     unit = next((one.unit for one in costs.values()), "")
     marked = "" if report.target.measured else " (estimated)"
-    columns = ["", f"time{marked}"]
+    columns = ["", f"time for {unit}{marked}"]
     if any(one.joules is not None for one in costs.values()):
         columns.append("energy")
     if any(one.usd is not None for one in costs.values()):
