@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def models(found: Voting) -> Table:
     """One row a model: what a sample of it takes."""
-    columns = ["model", "size", "time a sample", "tokens a sample", "samples with an answer"]
+    columns = ["model", "size", "time a sample", "tokens a sample", "answered"]
     priced = found.voters[0].cost
     columns += ["energy of 1,000 samples"] if priced.joules is not None else []
     columns += ["cost of 1,000 samples"] if priced.usd is not None else []

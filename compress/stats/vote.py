@@ -15,7 +15,8 @@ def majority_accuracy(answers: np.ndarray, right: np.ndarray, *, seed: int = 0) 
 
     `answers` (items, K) numbers what each sample says, `NO_ANSWER` where it says nothing, which is no vote;
     `right` (items, K) tells which samples are. A tie goes to the answer that came first. Each figure is the
-    mean over 64 orders of an item's samples, so that it does not hang on which came first.
+    mean over orders of an item's samples in which each is at each place equally often (random ones and their
+    rotations), so that it does not hang on which came first, and is exact for one sample.
 
     Source: Wang et al., "Self-consistency improves chain of thought reasoning in language models" (2023).
     """
@@ -29,7 +30,7 @@ def _item(answers: np.ndarray, right: np.ndarray, random: np.random.Generator) -
     if (answers == NO_ANSWER).all():
         return np.zeros(samples)
     names, codes = np.unique(answers, return_inverse=True)
-    orders = np.stack([random.permutation(samples) for _ in range(_ORDERS)])  # (R, K)
+    orders = _orders(samples, random)  # (R, K)
     votes = codes[orders][..., None] == np.arange(len(names))  # (R, K, A)
     votes &= (names != NO_ANSWER)[None, None, :]
     counts = np.cumsum(votes, axis=1)
@@ -38,6 +39,13 @@ def _item(answers: np.ndarray, right: np.ndarray, random: np.random.Generator) -
     good = np.array([bool(right[codes == code].any()) for code in range(len(names))])
     voted = counts.sum(axis=2) > 0
     return np.asarray((good[chosen] & voted).mean(axis=0))
+
+
+def _orders(samples: int, random: np.random.Generator) -> np.ndarray:
+    """At least 64 orders, (R, K), a multiple of K of them."""
+    rotations = (np.arange(samples)[:, None] + np.arange(samples)) % samples  # (K, K)
+    count = math.ceil(_ORDERS / samples)
+    return np.concatenate([random.permutation(samples)[rotations] for _ in range(count)])
 
 
 def coverage(right: np.ndarray) -> np.ndarray:

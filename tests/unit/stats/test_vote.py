@@ -39,6 +39,13 @@ def test_all_samples_are_counted_exactly():
     assert majority_accuracy(answers, right)[:, -1].tolist() == [1, 0, 0]
 
 
+def test_one_sample_is_right_as_often_as_samples_are():
+    random = np.random.default_rng(0)
+    answers = random.integers(-1, 3, (50, 7))
+    right = answers == 1
+    assert majority_accuracy(answers, right)[:, 0] == pytest.approx(right.mean(axis=1))
+
+
 def test_coverage_is_the_share_of_subsets_with_a_right_one():
     right = np.array([[True, False, False, True, False]])
     for k in range(1, 6):
