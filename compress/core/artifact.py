@@ -39,6 +39,10 @@ GRAPH_NAME = "model.onnx"
 """The file name of the graph, where transformers.js, optimum and sentence-transformers look."""
 
 
+BESIDE = ("checkpoint", "bitsandbytes")
+"""Folders with the model in forms for other programs. They go with it, whatever later steps make of it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
     """A model on disk, in one folder, at one point of a recipe."""

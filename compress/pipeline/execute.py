@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from compress.core.artifact import GRAPH_NAME, Artifact, ArtifactKind
+from compress.core.artifact import BESIDE, GRAPH_NAME, Artifact, ArtifactKind
 from compress.core.errors import CompressError, InternalError
 from compress.core.paths import link_missing, published
 from compress.graph.io import graph_bytes
@@ -179,9 +179,13 @@ class Executor:
 
 
 def _inherit(source: Artifact, reply: StepReply, folder: Path) -> None:
-    """Add what a step left as it was. A step that makes another kind of model wrote all that it needs;
-    a graph is replaced whole, so that an old tensor file never stays beside a new graph.
+    """Add what a step left as it was. A step that makes another kind of model wrote all that it needs but
+    what stands beside the model; a graph is replaced whole, so that an old tensor file never stays beside
+    a new graph.
     """
+    for name in BESIDE:
+        if (source.folder / name).is_dir():
+            link_missing(source.folder / name, folder / name)
     if reply.result is None or reply.result.kind is not source.kind:
         return
     if source.kind is ArtifactKind.CHECKPOINT:

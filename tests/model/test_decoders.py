@@ -71,7 +71,9 @@ def test_a_decoder_becomes_an_artifact(cli, decoders, tmp_path):
     texts.write_text("".join(f"{tiny.TEXT[start : start + 70]}\n" for start in range(0, 130)))
     recipe = tmp_path / "small.yaml"
     settings = "{group_size: 16, head_bits: 4, minimum_elements: 0, samples: 8, length: 32}"
-    recipe.write_text(f"steps:\n  - quantize.gptq: {settings}\n")
+    recipe.write_text(
+        f"steps:\n  - quantize.gptq: {settings}\n  - export.gptq: {{}}\n  - export.genai: {{}}\n"
+    )
     target = tmp_path / "small-target.yaml"
     target.write_text(
         "name: small\ndescription: this host\nworkloads:\n"
@@ -82,7 +84,12 @@ def test_a_decoder_becomes_an_artifact(cli, decoders, tmp_path):
     assert called.code == 0, called.err
     report = json.loads(called.out)
     assert report["accuracy"]["metric"] == "perplexity"
-    assert [line["name"] for line in report["steps"]] == ["export.genai", "quantize.gptq", "export.genai"]
+    assert [line["name"] for line in report["steps"]] == [
+        "export.genai",
+        "quantize.gptq",
+        "export.gptq",
+        "export.genai",
+    ]
     for figures in (report["result"], *report["baselines"].values()):
         assert figures["decode_tokens_per_s"] > 0
         assert figures["prefill_tokens_per_s"] > 0
@@ -95,6 +102,7 @@ def test_a_decoder_becomes_an_artifact(cli, decoders, tmp_path):
     manifest = json.loads(Path("out/compress.json").read_text())
     assert manifest["runtime"] == "onnxruntime-genai"
     assert {"genai_config.json", "tokenizer.json", "model.onnx", "model.onnx.data"} <= set(manifest["files"])
+    assert {"checkpoint/config.json", "checkpoint/model.safetensors"} <= set(manifest["files"])
     model = compress.load("out")
     assert len(model.predict(["the quick", "a lazy"])) == 2
     assert "".join(model.stream("the quick", tokens=5)) == model.generate("the quick", tokens=5)
