@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from compress.core.outcome import JobOutcome
     from compress.core.settings import Job, Layered
+    from compress.measure.remote import Device
     from compress.pipeline.run import Outcome
     from compress.runtime.generate import LoadedDecoder
     from compress.runtime.load import LoadedModel
@@ -34,9 +35,11 @@ def run(model: str | Path, *, progress: Progress | None = None, **settings: Any)
     return run_settings(str(model), settings, progress=progress or Silent())
 
 
-def run_settings(model: str, flags: Mapping[str, Any], *, progress: Progress) -> Outcome:
-    """`run` with flags that may be None where they were not given."""
-    return _run(model, current(_written(flags)), progress)
+def run_settings(
+    model: str, flags: Mapping[str, Any], *, progress: Progress, device: Device | None = None
+) -> Outcome:
+    """`run` with flags that may be None where they were not given; speed is measured on `device`, if any."""
+    return _run(model, current(_written(flags)), progress, device)
 
 
 def run_project(flags: Mapping[str, Any], *, progress: Progress, strict: bool = False) -> list[JobOutcome]:
@@ -58,12 +61,12 @@ def run_project(flags: Mapping[str, Any], *, progress: Progress, strict: bool = 
     )
 
 
-def _run(model: str, settings: Layered, progress: Progress) -> Outcome:
+def _run(model: str, settings: Layered, progress: Progress, device: Device | None = None) -> Outcome:
     from compress.pipeline.plan import make_plan
     from compress.pipeline.run import execute
     from compress.report.files import render_all
 
-    plan = make_plan(model, settings, note=progress.note)
+    plan = make_plan(model, settings, note=progress.note, device=device)
     return execute(plan, progress=progress, render=render_all)
 
 

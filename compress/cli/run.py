@@ -8,6 +8,7 @@ import typer
 
 from compress.cli import options as o
 from compress.cli.console import Console
+from compress.cli.device import reached
 from compress.cli.files import Files
 from compress.core.errors import CompressError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from compress.core.outcome import JobOutcome
     from compress.core.report import Report
+    from compress.measure.remote import Device
 
 
 def run(
@@ -43,6 +45,8 @@ def run(
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Say where an artifact that missed its budget is.")
     ] = False,
+    remote: o.Remote = None,
+    remote_python: o.RemotePython = "python3",
     limit: o.Limit = None,
     seconds: o.Seconds = None,
     seed: o.Seed = None,
@@ -62,18 +66,22 @@ def run(
     console = Console(as_json=json, verbosity=verbose - quiet)
     files = Files(summary=summary, junit=junit)
     if model is None:
+        if remote:
+            message = "--remote needs a MODEL: jobs of a project file are timed here"
+            raise CompressError("usage", message, hint="name the model")
         return _project(flags, files, console, debug=debug)
-    return _one(model, flags, files, console)
+    with reached(remote, remote_python) as device:
+        return _one(model, flags, files, console, device)
 
 
-def _one(model: str, flags: Mapping[str, Any], files: Files, console: Console) -> int:
+def _one(model: str, flags: Mapping[str, Any], files: Files, console: Console, device: Device | None) -> int:
     from compress.api import run_settings
     from compress.core.settings import current
     from compress.pipeline.jobs import failed, finished
 
     target = current({"target": flags["target"]}).values.target
     try:
-        outcome = run_settings(model, flags, progress=console)
+        outcome = run_settings(model, flags, progress=console, device=device)
     except CompressError as error:
         files.write([failed(model, target, error)])
         raise

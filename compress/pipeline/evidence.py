@@ -25,6 +25,7 @@ from compress.passes.export.fuse import FUSE_FACTS
 from compress.passes.export.onnx import EXPORT_FACTS
 from compress.pipeline.cache import package_versions
 from compress.pipeline.contenders import FP32, RESULT, TORCH
+from compress.pipeline.remotely import describe
 from compress.pipeline.steps import bind
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def target_facts(plan: Plan) -> TargetFacts:
     limits = plan.confinement.limits
     return TargetFacts(
         profile=plan.profile.name,
-        host=plan.host.describe(),
+        host=describe(plan.device) if plan.device else plan.host.describe(),
         measured=not plan.differences,
         constrained=bool(limits),
         limits=limits,

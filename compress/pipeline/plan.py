@@ -19,6 +19,7 @@ from compress.model.resolve import Model, resolve
 from compress.pipeline.cache import cache_folder
 from compress.pipeline.gate import Budgets
 from compress.pipeline.predict import predicted_bytes
+from compress.pipeline.remotely import on_device
 from compress.pipeline.steps import DECODER_EXPORT, EXPORT, check_chain, result_kind, with_export
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from compress.core.preset import Preset
     from compress.core.settings import Layered, Settings
     from compress.core.units import MaxDrop
+    from compress.measure.remote import Device
 
 _BUDGETS = ("max_drop", "min_speedup", "max_size", "max_latency", "max_memory")
 
@@ -51,6 +53,8 @@ class Plan:
     """Why figures taken here are not the target's: then its speeds are estimated."""
     confinement: Confinement = NO_LIMITS
     """Limits under which they are taken here, where the target has less than this host."""
+    device: Device | None = None
+    """Where speed is measured, if not here."""
 
     @property
     def max_drop(self) -> MaxDrop:
@@ -70,7 +74,9 @@ class Plan:
         return result_kind(self.recipes[0])
 
 
-def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Plan:
+def make_plan(
+    ref: str, settings: Layered, *, note: Callable[[str], None], device: Device | None = None
+) -> Plan:
     """Resolve the model, the target and the recipes, and refuse what cannot work.
 
     Raises:
@@ -78,7 +84,8 @@ def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Pl
     """
     values = settings.values
     host = detect_host()
-    profile = on_host(_profile(values), host)
+    named = _profile(values)
+    profile = on_device(named, device) if device else on_host(named, host)
     preset = load_preset(values.preset) if values.preset else None
     budgets = _budgets(settings, profile, preset)
     out = Path(values.out or default_output(ref, profile.name))
@@ -91,7 +98,9 @@ def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Pl
     for one in checked:
         check_chain(one)
     _refuse_mixed(checked)
-    reasons = tuple(differences(profile, host))
+    if device:
+        checked = _for_devices(checked, model.kind)
+    reasons = () if device else tuple(differences(profile, host))
     return Plan(
         model=model,
         profile=profile,
@@ -103,8 +112,19 @@ def make_plan(ref: str, settings: Layered, *, note: Callable[[str], None]) -> Pl
         out=out,
         host=host,
         differences=reasons,
-        confinement=NO_LIMITS if reasons else confinement_of(profile, host),
+        confinement=NO_LIMITS if reasons or device else confinement_of(profile, host),
+        device=device,
     )
+
+
+def _for_devices(recipes: tuple[Recipe, ...], kind: ModelKind) -> tuple[Recipe, ...]:
+    """The recipes whose results devices are sent: graphs for ONNX Runtime, without a cache."""
+    fitting = tuple(one for one in recipes if one.runtime == "onnxruntime")
+    if kind is ModelKind.DECODER or not fitting:
+        what = "decoders" if kind is ModelKind.DECODER else f"results for {recipes[0].runtime}"
+        message = f"{what} cannot be timed on a device"
+        raise CompressError("remote-unsupported", message, hint="run without --remote, and bench there")
+    return fitting
 
 
 def default_output(ref: str, profile: str) -> str:

@@ -154,6 +154,7 @@ def _stopwatch(
         seconds=values.seconds,
         seed=values.seed,
         confinement=plan.confinement,
+        device=plan.device,
     )
 
 
@@ -218,7 +219,7 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
         splits=bench.splits,
         trial=trial,
         result=artifact.graph,
-        host=plan.host.facts(),
+        host=plan.device.facts if plan.device else plan.host.facts(),
         samples=final.samples(),
         ratios=ratios,
         costs=costs_of(figures, plan.profile, joules_each=final.joules_each()),

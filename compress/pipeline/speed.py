@@ -13,8 +13,9 @@ from compress.graph.session import GENAI
 from compress.measure.confinement import NO_LIMITS, Confinement
 from compress.measure.host import usable_cores
 from compress.measure.latency import Timings, interleave_own, ratio
-from compress.measure.processes import Contender, Runtime, WorkerFailed
+from compress.measure.processes import Contender, Runtime, Timed, WorkerFailed
 from compress.pipeline.contenders import FP32, RESULT, TORCH
+from compress.pipeline.remotely import sent
 from compress.pipeline.workloads import DECODE, PREFILL, feeds_of, own_preprocessor, workloads_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from compress.core.artifact import Artifact, Feeds, Progress
     from compress.core.profile import Profile, Workload
+    from compress.measure.remote import Device
     from compress.pipeline.contenders import Candidate
     from compress.runtime.preprocess import Preprocessor
 
@@ -42,6 +44,8 @@ class Stopwatch:
     seconds: float
     seed: int = 0
     confinement: Confinement = NO_LIMITS
+    device: Device | None = None
+    """Where contenders are timed, if not here: without PyTorch, which devices are not asked to have."""
 
     def compare(self, candidates: Sequence[Candidate]) -> Ratios:
         """Time the candidates; ratios only, since the winner is timed again.
@@ -75,6 +79,8 @@ class Stopwatch:
         """Without PyTorch where the target has not the memory for it: that is no reason to time nothing."""
         runtime = GENAI if self.base.kind is ArtifactKind.GENAI else "onnxruntime"
         baselines = [self._torch(), self._graph(FP32, self.base.graph, runtime=runtime)]
+        if self.device:
+            return self._in_turn(baselines[1:], others)
         try:
             return self._in_turn(baselines, others)
         except WorkerFailed as error:
@@ -90,8 +96,17 @@ class Stopwatch:
             for one in contenders
             for workload, arrays in (self._own_feeds(one) if one in others else shared).items()
         }
+        timed: Sequence[Timed] = contenders
+        if self.device:
+            graphs = [(one.name, one.model) for one in contenders]
+            timed = sent(self.device, graphs, self.profile, progress=self.progress)
         return interleave_own(
-            contenders, feeds, progress=self.progress, budget_s=self.seconds, seed=self.seed
+            timed,
+            feeds,
+            progress=self.progress,
+            budget_s=self.seconds,
+            seed=self.seed,
+            device=self.device,
         )
 
     def _own_feeds(self, contender: Contender) -> Mapping[str, Feeds]:
@@ -163,7 +178,12 @@ class Final:
         """What made the times less certain."""
         limits = self.stopwatch.confinement
         absent = TORCH not in self.timings.load_s
-        short = [f"PyTorch was not timed: it needs more than {limits.memory}"] if absent else []
+        why = (
+            "a device is sent graphs alone"
+            if self.stopwatch.device
+            else f"it needs more than {limits.memory}"
+        )
+        short = [f"PyTorch was not timed: {why}"] if absent else []
         return [*self.timings.noise, *limits.told_refused(), *short]
 
     def figures(self, sizes: Mapping[str, int]) -> dict[str, Figures]:
