@@ -142,6 +142,12 @@ class BlockWalk:
         with _replaced(self._blocks, [lambda call, index: self._like(hidden)] * self.count):
             self._forward(window)
 
+    def logits(self, window: np.ndarray, hidden: torch.Tensor) -> torch.Tensor:
+        """The model's answers (1, T, V) to what left the last block, in `outer()`."""
+        with _replaced(self._blocks, [lambda call, index: self._like(hidden)] * self.count):
+            found: torch.Tensor = self.module(input_ids=torch.from_numpy(window)).logits
+        return found.float()
+
     def _recorded(self, window: np.ndarray) -> list[_Call]:
         calls: list[tuple[int, _Call]] = []
         first = self._blocks[0].forward

@@ -40,7 +40,7 @@ PRODUCES = ArtifactKind.QUANTIZED
 FOLDER = "checkpoint"
 """Where the layout is written, beside what it was made from."""
 
-_OURS = ("quantized.json", "gptq.json", "step.json")
+_OURS = ("quantized.json", "gptq.json", "sensitivity.json", "step.json")
 """What stands beside the weights and means nothing to readers of this layout."""
 
 Tensors = dict[str, torch.Tensor]
