@@ -88,7 +88,7 @@ def _common(layouts: Mapping[str, Layout]) -> dict[str, Any]:
         raise _unholdable(message, hint="this layout needs one group size for all")
     kinds = {name: (one.bits, one.symmetric) for name, one in layouts.items()}
     ((bits, symmetric), _), *others = Counter(kinds.values()).most_common()
-    setting = {"bits": bits, "group_size": size, "sym": symmetric}
+    setting: dict[str, Any] = {"bits": bits, "group_size": size, "sym": symmetric}
     if others:
         setting["dynamic"] = {
             f"+:^{re.escape(name.removesuffix('.weight'))}$": {
