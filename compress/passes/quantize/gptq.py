@@ -129,8 +129,12 @@ def stored_bits(config: Config) -> dict[str, float]:
     }
 
 
-def uncalibrated(config: Config) -> Step:
-    """Plain rounding to the same bits and groups, which reports show beside."""
+def uncalibrated(config: Config) -> Step | None:
+    """Plain rounding to the same bits and groups, which reports show beside; there is none to bits of which
+    each group has its own.
+    """
+    if config.average_bits is not None:
+        return None
     settings = {
         "bits": config.bits,
         "group_size": max(config.group_size, 0),
