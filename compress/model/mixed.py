@@ -7,6 +7,7 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from compress.core.errors import CompressError
 from compress.model.sensitivity import Group
 from compress.numerics.knapsack import choose
 
@@ -24,18 +25,24 @@ def measured_once(path: Path, measure: Callable[[], list[Group]]) -> list[Group]
     return [_group(value) for value in json.loads(path.read_text(encoding="utf8"))]
 
 
-def allot(groups: Sequence[Group], *, average: float) -> list[int]:
-    """The bits of each group: of all choices that take `average` bits a number at most, the one whose
-    divergences add up to least.
+def allot(
+    groups: Sequence[Group], *, budget: float, grids: Callable[[int], float] = lambda bits: 0.0
+) -> list[int]:
+    """The bits of each group: of all choices that take `budget` bits in all at most, the one whose
+    divergences add up to least. `grids` gives what scales and zero points add to a number of so many bits.
 
     Raises:
-        ValueError: the fewest bits take more.
+        CompressError: the fewest bits take more.
     """
     bits = [sorted(group.divergence) for group in groups]
-    sizes = [[group.elements * number for number in row] for group, row in zip(groups, bits, strict=True)]
-    losses = [[group.divergence[number] for number in row] for group, row in zip(groups, bits, strict=True)]
-    budget = int(average * sum(group.elements for group in groups) + 1e-6)
-    return [row[place] for row, place in zip(bits, choose(sizes, losses, budget), strict=True)]
+    rows = list(zip(groups, bits, strict=True))
+    sizes = [[round(group.elements * (own + grids(own))) for own in row] for group, row in rows]
+    losses = [[group.divergence[own] for own in row] for group, row in rows]
+    least = sum(min(row) for row in sizes)
+    if least > budget + 1:
+        message = f"the matrices take {least / 8e6:.1f} MB in the fewest bits, {budget / 8e6:.1f} MB are left"
+        raise CompressError("size-unreachable", message, hint="allow more, or larger groups")
+    return [row[place] for row, place in zip(bits, choose(sizes, losses, int(budget + 1)), strict=True)]
 
 
 def average_bits(groups: Sequence[Group], bits: Sequence[int]) -> float:

@@ -12,9 +12,12 @@ divergence is proportional where changes are small.
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import shutil
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -49,7 +52,6 @@ class Group:
 class _Probed:
     """A group whose states are on their way: squared changes of its block's output, by bits."""
 
-    path: Path
     names: tuple[str, ...]
     elements: int
     squares: dict[int, float]
@@ -57,9 +59,11 @@ class _Probed:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """Measures the groups of `walk` on windows int64 (count, T); states are kept in files in `work`.
+    """Measures the groups of `walk` on windows int64 (count, T).
 
-    `chosen` gives the matrices of a loaded block that are to be quantized, by name.
+    `chosen` gives the matrices of a loaded block that are to be quantized, by name. In `work` lie the states
+    that enter the next block, the model's own as number 0, and what is known so far: a measurement that was
+    killed goes on at the block where it was.
     """
 
     walk: BlockWalk
@@ -70,40 +74,60 @@ class Probe:
     group_size: int
     symmetric: bool
 
-    def run(self, advance: Callable[[], None] = lambda: None) -> list[Group]:
+    def run(self, advance: Callable[[int], None]) -> list[Group]:
         """Measure the groups of all blocks."""
+        done, probed = self._start()
+        advance(done)
+        for index in range(done, self.walk.count):
+            self._folder(index + 1)
+            with self.walk.block(index) as block, torch.inference_mode():
+                for number in range(len(probed) + 1):
+                    self._write(index + 1, number, self._through(index, self._read(index, number)))
+                probed += self._probe(index, block, len(probed) + 1)
+            self._finish(index, probed)
+            advance(1)
+        with self.walk.outer(), torch.inference_mode():
+            divergences = self._divergences(len(probed))
+        return [_group(one, value) for one, value in zip(probed, divergences, strict=True)]
+
+    def _start(self) -> tuple[int, list[_Probed]]:
+        """Learn how blocks are called; the blocks that are done, and the groups that are known."""
         self.work.mkdir(parents=True, exist_ok=True)
         with self.walk.outer(), torch.inference_mode():
             self.walk.learn(self.windows)
-            clean = [self.walk.embed(window[None]) for window in self.windows]
-        probed: list[_Probed] = []
-        for index in range(self.walk.count):
-            with self.walk.block(index) as block, torch.inference_mode():
-                for one in probed:
-                    self._write(one.path, self._through(index, self._read(one.path)))
-                probed += self._probe(index, block, clean, len(probed))
-                clean = self._through(index, clean)
-            advance()
-        with self.walk.outer(), torch.inference_mode():
-            divergences = self._divergences(clean, probed)
-        return [_group(one, value) for one, value in zip(probed, divergences, strict=True)]
+            if not self._known.exists():
+                self._folder(0)
+                self._write(0, 0, [self.walk.embed(window[None]) for window in self.windows])
+                return 0, []
+        found = json.loads(self._known.read_text(encoding="utf8"))
+        return found["done"], [_probed(value) for value in found["probed"]]
 
-    def _probe(self, index: int, block: torch.nn.Module, clean: States, number: int) -> list[_Probed]:
-        """Round each group of a loaded block in turn, and keep what leaves the block."""
+    @property
+    def _known(self) -> Path:
+        return self.work / "known"
+
+    def _finish(self, index: int, probed: Sequence[_Probed]) -> None:
+        part = self._known.with_suffix(".part")
+        known = {"done": index + 1, "probed": [asdict(one) for one in probed]}
+        part.write_text(json.dumps(known), encoding="utf8")
+        os.replace(part, self._known)
+        shutil.rmtree(self.work / str(index))
+
+    def _probe(self, index: int, block: torch.nn.Module, number: int) -> list[_Probed]:
+        """Round each group of a loaded block in turn, and keep what leaves the block, from `number` on."""
         chosen = self.chosen(index, block)
-        left = self._through(index, clean)
+        clean, left = self._read(index, 0), self._read(index + 1, 0)
         found: list[_Probed] = []
         for weights in self._groups(index, chosen, clean[0]):
-            path = self.work / f"states-{number + len(found):05}.bin"
             squares = {}
             for bits in sorted(self.bits, reverse=True):  # the fewest last, whose states stay
                 changed = self._rounded(index, chosen, weights, bits, clean)
                 pairs = zip(changed, left, strict=True)
                 squares[bits] = float(sum((one - other).square().sum() for one, other in pairs))
-            self._write(path, changed)
+            self._write(index + 1, number + len(found), changed)
             names = tuple(sorted({weight.name for weight in weights}))
             elements = sum(chosen[name].numel() for name in names)
-            found.append(_Probed(path=path, names=names, elements=elements, squares=squares))
+            found.append(_Probed(names=names, elements=elements, squares=squares))
         return found
 
     def _groups(self, index: int, chosen: dict[str, torch.Tensor], hidden: torch.Tensor) -> list[set[Weight]]:
@@ -146,26 +170,41 @@ class Probe:
     def _through(self, index: int, hidden: States) -> list[torch.Tensor]:
         return [self.walk.run(index, one) for one in hidden]
 
-    def _divergences(self, clean: States, probed: Sequence[_Probed]) -> list[float]:
+    def _divergences(self, count: int) -> list[float]:
         """Of each group, the mean over all tokens; one window's logits are in memory at a time."""
-        total = np.zeros(len(probed))
-        for number, window in enumerate(self.windows):
-            expected = torch.log_softmax(self.walk.logits(window[None], clean[number]), -1)
-            for place, one in enumerate(probed):
-                logits = self.walk.logits(window[None], self._read(one.path)[number])
-                total[place] += float(_divergence(expected, torch.log_softmax(logits, -1)))
+        last, total = self.walk.count, np.zeros(count)
+        for place, window in enumerate(self.windows):
+            clean = self.walk.logits(window[None], self._read(last, 0)[place])
+            expected = torch.log_softmax(clean, -1)
+            for number in range(count):
+                logits = self.walk.logits(window[None], self._read(last, number + 1)[place])
+                total[number] += float(_divergence(expected, torch.log_softmax(logits, -1)))
         return list(total / len(self.windows))
 
-    def _write(self, path: Path, states: States) -> None:
-        count, length = self.windows.shape
-        with Activations(path, count=count, length=length, new=True) as file:
-            for number, one in enumerate(states):
-                file.write(number, one)
+    def _folder(self, index: int) -> None:
+        """An empty folder for the states that enter a block."""
+        folder = self.work / str(index)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
 
-    def _read(self, path: Path) -> list[torch.Tensor]:
+    def _path(self, index: int, number: int) -> Path:
+        return self.work / str(index) / f"{number:05}.bin"
+
+    def _write(self, index: int, number: int, states: States) -> None:
         count, length = self.windows.shape
-        with Activations(path, count=count, length=length) as file:
-            return [file.read(number) for number in range(count)]
+        with Activations(self._path(index, number), count=count, length=length, new=True) as file:
+            for place, one in enumerate(states):
+                file.write(place, one)
+
+    def _read(self, index: int, number: int) -> list[torch.Tensor]:
+        count, length = self.windows.shape
+        with Activations(self._path(index, number), count=count, length=length) as file:
+            return [file.read(place) for place in range(count)]
+
+
+def _probed(value: dict[str, Any]) -> _Probed:
+    squares = {int(bits): square for bits, square in value["squares"].items()}
+    return _Probed(names=tuple(value["names"]), elements=value["elements"], squares=squares)
 
 
 def _group(probed: _Probed, divergence: float) -> Group:
