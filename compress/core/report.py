@@ -188,7 +188,7 @@ class Uncalibrated(Frozen):
 
 class GroupBits(Frozen):
     """Matrices that were given the same `bits` by their sensitivity: `divergence` is what rounding them alone
-    leaves, KL in nats a token by bits; that of the fewest was measured, the others follow from it.
+    leaves, KL in nats a token by bits; measured, but for the most bits, which follow from the fewest.
     """
 
     names: tuple[str, ...]

@@ -68,8 +68,8 @@ def test_it_is_what_the_whole_model_loses(name, groups, tiny_models, tmp_path):
     assert len([group for group in found if ".0." in group.names[0]]) >= groups
     for group in found:
         assert group.divergence[3] == pytest.approx(naive(source, group.names, 3), rel=1e-3, abs=1e-6)
-        assert group.divergence[4] == pytest.approx(naive(source, group.names, 4), rel=0.5, abs=1e-6)
-        assert group.divergence[3] >= group.divergence[4] >= group.divergence[8] >= 0
+        assert group.divergence[4] == pytest.approx(naive(source, group.names, 4), rel=1e-3, abs=1e-6)
+        assert group.divergence[8] < 0.02 * group.divergence[3] + 1e-6
     module = load_module(source, "text-generation")
     assert sum(group.elements for group in found) == sum(
         module.get_parameter(name).numel() for group in found for name in group.names
