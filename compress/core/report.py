@@ -200,6 +200,17 @@ class Uncalibrated(Frozen):
     accuracy: Accuracy
 
 
+class GroupBits(Frozen):
+    """Matrices that were given the same `bits` by their sensitivity: `divergence` is what rounding them alone
+    leaves, KL in nats a token by bits; measured, but for the most bits, which follow from the fewest.
+    """
+
+    names: tuple[str, ...]
+    elements: int
+    bits: int
+    divergence: dict[int, float]
+
+
 class Evidence(Frozen):
     """The whole of `evidence.json`: what the pages draw and what a doubter re-computes."""
 
@@ -228,3 +239,4 @@ class Evidence(Frozen):
     notes: list[str]
     elsewhere: Elsewhere | None = None
     uncalibrated: Uncalibrated | None = None
+    sensitivity: tuple[GroupBits, ...] = ()

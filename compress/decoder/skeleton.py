@@ -89,13 +89,14 @@ class Values:
             CompressError: one is missing.
         """
         self._parts = Parts(module, [*checkpoint.layouts, *checkpoint.others])
+        self._stacks = {name for name, value in module.named_parameters() if value.ndim == 3}
         self.checkpoint = checkpoint
 
     @property
     def matrices(self) -> dict[str, Layout]:
-        """The layouts of quantized matrices that are parameters by themselves, and no experts."""
-        whole = {name for names in self._parts.sources.values() if len(names) == 1 for name in names}
-        return {name: layout for name, layout in self.checkpoint.layouts.items() if name in whole}
+        """The layouts of quantized matrices, but for those of experts."""
+        stacked = {name for parameter in self._stacks for name in self._parts.sources[parameter]}
+        return {name: layout for name, layout in self.checkpoint.layouts.items() if name not in stacked}
 
     def is_quantized(self, parameter: str) -> bool:
         """Whether it is a matrix of codes, or made of such."""
@@ -105,13 +106,16 @@ class Values:
         """The stand-in of a matrix in the shape of the parameter, or the values of what is not quantized;
         of experts nothing, on the meta device: they are found by name.
         """
-        names = self._parts.sources[parameter]
         if not self.is_quantized(parameter):
             return self._parts.made(parameter, self.checkpoint.tensor)
-        if len(names) > 1:
+        if parameter in self._stacks:
             return torch.empty(0, device="meta")
-        made = rows.stand_in(names[0])
-        return made.T if self.checkpoint.layouts[names[0]].transposed else made
+
+        def stand_in(name: str) -> torch.Tensor:
+            made = rows.stand_in(name)
+            return made.T if self.checkpoint.layouts[name].transposed else made
+
+        return self._parts.made(parameter, stand_in)
 
     def experts(self, parameter: str) -> list[tuple[Source, ...]]:
         """Of each expert, whose matrices (N, K) are slices of the parameter, the rows that it is made of;

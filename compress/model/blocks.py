@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING
@@ -38,18 +38,22 @@ class BlockQuantizer:
     scheme: Scheme
     exclude: tuple[str, ...] = ()
     minimum_elements: int = 0
+    bits: Mapping[str, int] = field(default_factory=dict)
+    """By parameter, where they are others than the scheme's; one number for those that read one input."""
 
     def run(self, index: int) -> None:
         """Quantize block `index` and store it as finished."""
         with self.walk.block(index) as block:
-            path = f"{self.walk.prefix}.{index}"
-            parameters = {f"{path}.{name}": value for name, value in block.named_parameters()}
-            chosen = {
-                name: value for name, value in parameters.items() if self._is_wanted(name, value, block)
-            }
+            chosen = self.chosen(index, block)
             inputs = self._observe(index, chosen)
             rounded, found = self._round(inputs, chosen)
             self.flow.finish(index, lambda part: self._store(index, rounded, found, part))
+
+    def chosen(self, index: int, block: torch.nn.Module) -> dict[str, torch.Tensor]:
+        """The matrices of a loaded block that are quantized, by name."""
+        path = f"{self.walk.prefix}.{index}"
+        parameters = {f"{path}.{name}": value for name, value in block.named_parameters()}
+        return {name: value.data for name, value in parameters.items() if self._is_wanted(name, value, block)}
 
     def _is_wanted(self, name: str, value: torch.Tensor, block: torch.nn.Module) -> bool:
         if value.ndim not in (2, 3) or value[0].numel() * len(value) < self.minimum_elements:
@@ -71,8 +75,9 @@ class BlockQuantizer:
         found: Facts = {}
         for shared in [*inputs, *_unreached(inputs, chosen)]:
             matrices = [_read(chosen, weight) for weight in shared.weights]
+            scheme = replace(self.scheme, bits=self.bits.get(shared.weights[0].name, self.scheme.bits))
             for weight, matrix, rounded in zip(
-                shared.weights, matrices, round_matrices(matrices, shared, self.scheme), strict=True
+                shared.weights, matrices, round_matrices(matrices, shared, scheme), strict=True
             ):
                 done[weight] = rounded
                 values = rounded.values()

@@ -72,6 +72,15 @@ class BlockWalk:
         inner = f"{self.prefix}."
         return [name for name, target in self.stream.targets.items() if not target.startswith(inner)]
 
+    def elements(self) -> tuple[int, int, int]:
+        """Numbers in all weights, in the embedding, and in a head of its own (one that is tied: none)."""
+        table, head = self.module.get_input_embeddings(), self.module.get_output_embeddings()
+        tied = head is None or self.module.config.get_text_config().tie_word_embeddings
+        total = sum(parameter.numel() for parameter in self.module.parameters())
+        own = 0 if head is None else head.weight.numel()
+        total -= own if tied and head is not None and head.weight is not table.weight else 0
+        return total, table.weight.numel(), 0 if tied else own
+
     @contextmanager
     def block(self, index: int) -> Iterator[torch.nn.Module]:
         """A block with its weights, in fp32."""
@@ -141,6 +150,12 @@ class BlockWalk:
         """Run what follows the blocks on what left the last of them, in `outer()`."""
         with _replaced(self._blocks, [lambda call, index: self._like(hidden)] * self.count):
             self._forward(window)
+
+    def logits(self, window: np.ndarray, hidden: torch.Tensor) -> torch.Tensor:
+        """The model's answers (1, T, V) to what left the last block, in `outer()`."""
+        with _replaced(self._blocks, [lambda call, index: self._like(hidden)] * self.count):
+            found: torch.Tensor = self.module(input_ids=torch.from_numpy(window)).logits
+        return found.float()
 
     def _recorded(self, window: np.ndarray) -> list[_Call]:
         calls: list[tuple[int, _Call]] = []

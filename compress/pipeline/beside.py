@@ -59,8 +59,8 @@ def without_calibration(recipe: Recipe) -> Recipe | None:
 def _plain(step: Step) -> Step:
     bound = bind(step)
     uncalibrated = getattr(bound.implementation, "uncalibrated", None)
-    plain: Step = step if uncalibrated is None else uncalibrated(bound.config)
-    return plain
+    plain: Step | None = None if uncalibrated is None else uncalibrated(bound.config)
+    return plain or step
 
 
 def told_beside(found: Uncalibrated | None, accuracy: Accuracy | None) -> list[str]:

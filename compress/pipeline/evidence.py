@@ -12,6 +12,7 @@ from compress.core.report import (
     CandidateLine,
     Component,
     Evidence,
+    GroupBits,
     ModelFacts,
     Report,
     Speedup,
@@ -23,6 +24,7 @@ from compress.graph.io import read_graph
 from compress.measure.roofline import FIT
 from compress.passes.export.fuse import FUSE_FACTS
 from compress.passes.export.onnx import EXPORT_FACTS
+from compress.passes.quantize.gptq import SENSITIVITY
 from compress.pipeline.cache import package_versions
 from compress.pipeline.contenders import FP32, RESULT, TORCH
 from compress.pipeline.remotely import describe
@@ -190,7 +192,17 @@ def make_evidence(
         notes=list(notes),
         elsewhere=elsewhere,
         uncalibrated=uncalibrated,
+        sensitivity=_sensitivity(trial),
     )
+
+
+def _sensitivity(trial: Trial) -> tuple[GroupBits, ...]:
+    """What the winner's steps measured of its groups of matrices, if any did."""
+    made = [one for line in trial.candidates if line.recipe.name == trial.choice.winner for one in line.made]
+    paths = [path for one in made if (path := one.artifact.folder / SENSITIVITY).exists()]
+    if not paths:
+        return ()
+    return tuple(GroupBits(**group) for group in json.loads(paths[0].read_text(encoding="utf8"))["groups"])
 
 
 def _fused(folder: Path) -> dict[str, int]:

@@ -9,13 +9,14 @@ from compress.core.paths import folder_files, published, refuse_existing
 from compress.passes.export.fuse import FUSE_FACTS
 from compress.passes.export.onnx import EXPORT_FACTS
 from compress.passes.quantize.gptq import FACTS as GPTQ_FACTS
+from compress.passes.quantize.gptq import SENSITIVITY
 from compress.pipeline.execute import STEP_FACTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-_PRIVATE = {STEP_FACTS, EXPORT_FACTS, FUSE_FACTS, GPTQ_FACTS}
+_PRIVATE = {STEP_FACTS, EXPORT_FACTS, FUSE_FACTS, GPTQ_FACTS, SENSITIVITY}
 
 
 def publish(

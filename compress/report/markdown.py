@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from compress.report import cost, reproduce, tables
+from compress.report import cost, reproduce, sensitivity, tables
 from compress.report import format as fmt
 from compress.report.headline import headline
 from compress.report.tables import Cell, Table
@@ -46,6 +46,7 @@ def _sections(report: Report, evidence: Evidence) -> list[tuple[str, str]]:
         ("candidates", _details(tables.candidates(report, evidence))),
         ("steps", _details(tables.steps(report))),
         ("bytes", _details(tables.components(evidence)) if evidence.components else ""),
+        ("sensitivity", escape(sensitivity.summary(evidence))),
         ("provenance", _provenance(report, evidence)),
     ]
     return [(title, section) for title, section in found if section]

@@ -14,10 +14,12 @@ from compress.decoder import parity
 from compress.decoder.experts import BankReader, make_banks
 from compress.decoder.rows import Source
 from compress.decoder.skeleton import Values, skeleton
+from compress.model.dequantize import load_dequantized
 from compress.model.load import load_module
 from compress.model.quantized import Layout, QuantizedCheckpoint, QuantizedMatrix, write_block, write_index
 from compress.passes.export import genai
 from compress.passes.quantize import gptq
+from compress.passes.quantize import round as rounding
 from tests.model.test_decoders import NEW_TOKENS, greedy, step
 from tests.model.test_gptq import quantized
 
@@ -40,6 +42,20 @@ def test_the_graph_writes_what_the_module_writes(name, bits, tiny_models, tmp_pa
     nodes = onnx.load(folder / "model.onnx", load_external_data=False).graph.node
     layers = 1 if name == "qwen2-moe" else 2
     assert sum(node.op_type == "QMoE" for node in nodes) == layers
+
+
+def test_plain_rounding_reaches_experts(tiny_models, tmp_path):
+    artifact = Artifact(kind=ArtifactKind.CHECKPOINT, folder=tiny_models("mixtral"), task="text-generation")
+    made = step(rounding, artifact, {"bits": 8, "group_size": 16}, tmp_path / "rounded")
+    layouts = QuantizedCheckpoint(made.folder).layouts
+    assert sum("experts" in name for name in layouts) == 2 * 8 * 3
+    folder = exported(made.folder, ArtifactKind.QUANTIZED, tmp_path / "made")  # which compares the logits
+    ids = torch.arange(5, 40)[None]
+    with torch.inference_mode():
+        expected = load_module(artifact.folder, artifact.task)(ids).logits
+        found = load_dequantized(made.folder, artifact.task)(ids).logits
+    assert 0 < float((found - expected).abs().max()) < 0.05 * float(expected.abs().max())
+    assert (folder / "genai_config.json").exists()
 
 
 def test_values_are_those_that_transformers_loads(tiny_models):

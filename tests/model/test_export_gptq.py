@@ -1,6 +1,7 @@
 """AutoGPTQ's layout, read back by its own formula and by transformers' configuration."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -83,6 +84,30 @@ def test_it_holds_what_was_quantized(name, config, tiny_models, tmp_path):
         found = load_state(tmp_path / "quantized", "text-generation", state)(ids).logits
         expected = load_dequantized(source, "text-generation")(ids).logits
     assert float((found - expected).abs().max()) < 0.02 * float(expected.abs().max())  # embeddings in fp16
+
+
+def test_other_bits_are_listed_by_layer(tiny_models, tmp_path):
+    chosen = {"average_bits": 6, "choices": (4, 8), "symmetric": True, "probe_length": 32}
+    source = quantized(tiny_models("llama"), tmp_path / "quantized", **chosen)
+    folder = exported(source, tmp_path / "out")
+    written = json.loads((folder / "config.json").read_text())["quantization_config"]
+    checkpoint = QuantizedCheckpoint(source)
+    blocks = [name for name in checkpoint.layouts if name not in checkpoint.tables]
+    assert {checkpoint.layouts[name].bits for name in blocks} == {4, 8}
+    state, tensors = {}, read(folder)
+    for name in blocks:
+        layer = name.removesuffix(".weight")
+        # GPTQModel's rule: the first pattern that matches, without its sign, overrides.
+        own = [rule for pattern, rule in written["dynamic"].items() if re.match(pattern[2:], layer)]
+        bits = (own or [written])[0]["bits"]
+        assert bits == checkpoint.layouts[name].bits
+        state |= as_autogptq_reads({key: tensors[key] for key in tensors if key.startswith(layer)}, bits)
+    state |= {key: tensor for key, tensor in tensors.items() if key.endswith("weight")}
+    ids = torch.from_numpy(WINDOWS[:1])
+    with torch.inference_mode():
+        found = load_state(source, "text-generation", state)(ids).logits
+        expected = load_dequantized(source, "text-generation")(ids).logits
+    assert float((found - expected).abs().max()) < 0.02 * float(expected.abs().max())
 
 
 def test_transformers_reads_the_configuration(tiny_models, tmp_path):

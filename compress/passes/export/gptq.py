@@ -3,7 +3,8 @@
 For a linear layer of K inputs and N outputs in G groups: `qweight` int32 (K * bits / 32, N) and `qzeros`
 int32 (G, N * bits / 32) are codes as `numerics.words` packs them, the zeros less one (version 1 of the
 layout); `scales` fp16 (G, N); `g_idx` int32 (K,) the group of each input. Everything else is fp16,
-the embedding and the head with their rounded values.
+the embedding and the head with their rounded values. Matrices with other bits than most are listed by name
+under `dynamic` in the configuration, as GPTQModel writes them.
 
 Groups are static, so `g_idx` is in order and `desc_act` false. Readers that want K to be a multiple of the
 group (vLLM's Marlin kernels) refuse a last group that is short; GPTQModel's read it by `g_idx`.
@@ -12,6 +13,8 @@ group (vLLM's Marlin kernels) refuse a last group that is short; GPTQModel's rea
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +43,7 @@ PRODUCES = ArtifactKind.QUANTIZED
 FOLDER = "checkpoint"
 """Where the layout is written, beside what it was made from."""
 
-_OURS = ("quantized.json", "gptq.json", "step.json")
+_OURS = ("quantized.json", "gptq.json", "sensitivity.json", "step.json")
 """What stands beside the weights and means nothing to readers of this layout."""
 
 Tensors = dict[str, torch.Tensor]
@@ -56,8 +59,7 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Write `checkpoint/`.
 
     Raises:
-        CompressError: the matrices of the blocks differ in bits, groups or symmetry, or hold what the
-            layout cannot.
+        CompressError: the matrices of the blocks differ in groups, or hold what the layout cannot.
     """
     source = QuantizedCheckpoint(artifact.folder)
     packed = {name: one for name, one in source.layouts.items() if name not in source.tables}
@@ -73,18 +75,31 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
 
 
 def _common(layouts: Mapping[str, Layout]) -> dict[str, Any]:
-    """The bits, group size (-1: a row) and symmetry that all matrices have: the layout holds but one."""
+    """The setting of most matrices, and under `dynamic` (GPTQModel's and vLLM's key) that of the others, by
+    their layers. Group size -1: a row.
+    """
     if not layouts:
         raise CompressError("nothing-to-export", "no matrix is quantized", hint="quantize.gptq goes before")
     sizes = {one.group_size for one in layouts.values() if one.groups > 1}
-    kinds = {(one.bits, one.symmetric) for one in layouts.values()}
     size = min(sizes, default=-1)
     narrow = size < 0 or all(one.shape[1] <= size for one in layouts.values() if one.groups == 1)
-    if len(sizes) > 1 or len(kinds) > 1 or not narrow:
-        message = f"matrices have groups of {sorted(sizes)} and (bits, symmetry) {sorted(kinds)}"
-        raise _unholdable(message, hint="this layout needs one setting for all: no mixed precision")
-    ((bits, symmetric),) = kinds
-    return {"bits": bits, "group_size": size, "sym": symmetric}
+    if len(sizes) > 1 or not narrow:
+        message = f"matrices have groups of {sorted(sizes)} columns"
+        raise _unholdable(message, hint="this layout needs one group size for all")
+    kinds = {name: (one.bits, one.symmetric) for name, one in layouts.items()}
+    ((bits, symmetric), _), *others = Counter(kinds.values()).most_common()
+    setting: dict[str, Any] = {"bits": bits, "group_size": size, "sym": symmetric}
+    if others:
+        setting["dynamic"] = {
+            f"+:^{re.escape(name.removesuffix('.weight'))}$": {
+                "bits": own,
+                "group_size": size,
+                "sym": centred,
+            }
+            for name, (own, centred) in kinds.items()
+            if (own, centred) != (bits, symmetric)
+        }
+    return setting
 
 
 def _tensors(source: QuantizedCheckpoint, name: str, *, packed: bool) -> Tensors:

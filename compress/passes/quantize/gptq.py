@@ -18,20 +18,24 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, Self
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from compress.core.artifact import ArtifactKind
 from compress.core.config import Frozen
 from compress.core.paths import link_or_copy
 from compress.core.recipe import Step
+from compress.core.units import parse_size
 from compress.model.blocks import BlockQuantizer
 from compress.model.flow import BlockFlow
+from compress.model.mixed import allot, describe, measured_once
 from compress.model.outer import quantize_outer
 from compress.model.quantized import write_index
 from compress.model.rounding import Scheme
+from compress.model.sensitivity import Probe
 from compress.model.sidecars import copy_sidecars
 from compress.model.walk import BlockWalk
 
@@ -39,12 +43,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from compress.core.artifact import Artifact, Context
+    from compress.model.sensitivity import Group
 
 ACCEPTS = ArtifactKind.CHECKPOINT
 PRODUCES = ArtifactKind.QUANTIZED
 
 FACTS = "gptq.json"
 """Errors and fallbacks by matrix, for the report. Not published."""
+
+SENSITIVITY = "sensitivity.json"
+"""What rounding groups of matrices does to the answers, and the bits that each was given. Not published."""
 
 Bits = Literal[2, 3, 4, 8]
 
@@ -76,6 +84,17 @@ class Config(Frozen):
     """Smaller matrices stay as they are."""
     minimum_rows: int = 32
     """Matrices that saw fewer calibration tokens (experts) are rounded to searched grids."""
+    average_bits: float | None = None
+    """Bits of the blocks' matrices on average, each group's own chosen by measured sensitivity; None: `bits`
+    for all."""
+    max_size: str | None = None
+    """The same, by what the model may take with scales, zero points and tables (`90MB`): `estimated`, since
+    files hold more than weights."""
+    choices: tuple[Bits, ...] = (4, 8)
+    """Bits to choose from. Graphs of ONNX Runtime hold 2 and 3 bits in 4."""
+    probe_samples: int = Field(default=2, gt=0)
+    probe_length: int = Field(default=128, gt=1)
+    """Windows on which the sensitivity is measured."""
 
     @field_validator("group_size")
     @classmethod
@@ -83,6 +102,20 @@ class Config(Frozen):
         if value != -1 and not 16 <= value <= 256:
             raise ValueError("must be 16 to 256, or -1")
         return value
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.average_bits is not None and self.max_size is not None:
+            raise ValueError("average_bits and max_size are two ways to say one thing: leave one out")
+        if self.average_bits is not None and not min(self.choices) <= self.average_bits <= max(self.choices):
+            raise ValueError(
+                f"average_bits must lie within choices, {min(self.choices)} to {max(self.choices)}"
+            )
+        return self
+
+    def grid_bits(self, bits: int) -> float:
+        """What scales and zero points add to a number of so many bits."""
+        return 0.0 if self.group_size < 0 else (16 + (0 if self.symmetric else bits)) / self.group_size
 
     def scheme(self, bits: int) -> Scheme:
         """The scheme of matrices in so many bits."""
@@ -101,13 +134,18 @@ def stored_bits(config: Config) -> dict[str, float]:
     """Bits an element by group of weights, for `plan`: the code and its share of a scale and a zero."""
     share = 0.0 if config.group_size < 0 else 1 / config.group_size
     return {
-        "matrix": config.bits + share * (16 + (0 if config.symmetric else config.bits)),
+        "matrix": (config.average_bits or config.bits)
+        + share * (16 + (0 if config.symmetric else config.bits)),
         "embedding": 16.0 if config.embedding_bits is None else config.embedding_bits + share * 16,
     }
 
 
-def uncalibrated(config: Config) -> Step:
-    """Plain rounding to the same bits and groups, which reports show beside."""
+def uncalibrated(config: Config) -> Step | None:
+    """Plain rounding to the same bits and groups, which reports show beside; there is none to bits of which
+    each group has its own.
+    """
+    if config.average_bits is not None or config.max_size is not None:
+        return None
     settings = {
         "bits": config.bits,
         "group_size": max(config.group_size, 0),
@@ -135,6 +173,7 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
         exclude=config.exclude,
         minimum_elements=config.minimum_elements,
     )
+    quantizer = replace(quantizer, bits=_mixed_bits(quantizer, config, context))
     done = flow.start()
     with context.progress.track("Quantizing blocks", walk.count) as advance:
         advance(done)
@@ -150,6 +189,40 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     copy_sidecars(artifact.folder, context.folder, text=True)
     write_index(context.folder)
     return artifact.at(context.folder, kind=PRODUCES)
+
+
+def _mixed_bits(quantizer: BlockQuantizer, config: Config, context: Context) -> dict[str, int]:
+    """Bits by parameter, where they are chosen by sensitivity."""
+    if config.average_bits is None and config.max_size is None:
+        return {}
+    folder, walk = quantizer.flow.work / "sensitivity", quantizer.walk
+    probe = Probe(
+        walk=walk,
+        windows=context.calibration.tokens(count=config.probe_samples, length=config.probe_length),
+        work=folder,
+        chosen=quantizer.chosen,
+        bits=config.choices,
+        group_size=config.group_size,
+        symmetric=config.symmetric,
+    )
+    with context.progress.track("Measuring sensitivity", walk.count) as advance:
+        groups = measured_once(folder.with_suffix(".measured"), lambda: probe.run(advance))
+    shutil.rmtree(folder, ignore_errors=True)
+    if config.average_bits is not None:
+        bits = allot(groups, budget=config.average_bits * sum(group.elements for group in groups))
+    else:
+        bits = allot(groups, budget=_room(config, walk, groups), grids=config.grid_bits)
+    (context.folder / SENSITIVITY).write_text(describe(groups, bits), encoding="utf8")
+    return {name: own for group, own in zip(groups, bits, strict=True) for name in group.names}
+
+
+def _room(config: Config, walk: BlockWalk, groups: list[Group]) -> float:
+    """Bits that `max_size` leaves for the matrices: tables are stored as configured, the rest in fp32."""
+    elements, embedding, head = walk.elements()
+    others = (elements - embedding - head - sum(group.elements for group in groups)) * 32.0
+    for count, bits in ((embedding, config.embedding_bits), (head, config.head_bits)):
+        others += count * (bits + config.grid_bits(bits) if bits else 32.0)
+    return 8.0 * parse_size(config.max_size or "") - others
 
 
 def _half(config: Config) -> bool:

@@ -55,7 +55,7 @@ def stored_bits(config: Config) -> dict[str, float]:
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
-    """Quantize the matrices of linear layers and of the token embedding.
+    """Quantize the matrices of linear layers, of experts and of the token embedding.
 
     Raises:
         CompressError: the model has no such matrix, or a stored tensor is missing.
@@ -69,12 +69,15 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     blocks = list(_blocks(module))
     with context.progress.track("round weights", len(blocks)) as advance:
         for number, names in enumerate(blocks):
-            rounded = {
-                stored.names[name]: _rounded(stored, name, config, transposed=matrices[name])
-                for name in names
-                if name in matrices
-            }
-            others = {stored.names[name]: stored.tensor(name) for name in names if name not in matrices}
+            rounded: dict[str, QuantizedMatrix] = {}
+            others: dict[str, torch.Tensor] = {}
+            for name in names:
+                for source in stored.sources[name]:
+                    tensor = stored.tensor(source)
+                    if name in matrices:
+                        rounded |= _rounded(source, tensor, config, transposed=matrices[name])
+                    else:
+                        others[source] = tensor
             write_block(context.folder / f"block-{number:05}.safetensors", rounded, others)
             advance()
     copy_sidecars(artifact.folder, context.folder, text=True)
@@ -107,10 +110,19 @@ def round_matrix(matrix: np.ndarray, config: Config) -> QuantizedMatrix:
     return QuantizedMatrix(layout=layout, **dict(zip(("codes", "scales", "zeros"), made, strict=True)))
 
 
-def _rounded(stored: StoredTensors, name: str, config: Config, *, transposed: bool) -> QuantizedMatrix:
-    tensor = stored.tensor(name).float()
-    rounded = round_matrix((tensor.T if transposed else tensor).contiguous().numpy(), config)
-    return replace(rounded, layout=replace(rounded.layout, transposed=transposed))
+def _rounded(
+    name: str, tensor: torch.Tensor, config: Config, *, transposed: bool
+) -> dict[str, QuantizedMatrix]:
+    """A stored matrix, or the slices of a stack of such, by name."""
+    if tensor.ndim == 3:
+        slices = {f"{name}.{index}": one for index, one in enumerate(tensor)}
+    else:
+        slices = {name: tensor.T if transposed else tensor}
+    found = {}
+    for key, matrix in slices.items():
+        rounded = round_matrix(matrix.float().contiguous().numpy(), config)
+        found[key] = replace(rounded, layout=replace(rounded.layout, transposed=transposed))
+    return found
 
 
 def _matrices(module: torch.nn.Module, config: Config) -> dict[str, bool]:
@@ -128,7 +140,17 @@ def _matrices(module: torch.nn.Module, config: Config) -> dict[str, bool]:
         is_matrix = isinstance(part, torch.nn.Linear | Conv1D) or part is table
         if is_matrix and id(part) not in left_out:
             found.setdefault(names[id(part.weight)], isinstance(part, Conv1D))
-    return found
+    return found | dict.fromkeys(_experts(module), False)
+
+
+def _experts(module: torch.nn.Module) -> list[str]:
+    """The stacks (experts, out, in) of experts' matrices by name."""
+    return [
+        f"{path}.{name}"
+        for path, part in module.named_modules()
+        for name, parameter in part.named_parameters(recurse=False)
+        if path.endswith("experts") and parameter.ndim == 3 and not getattr(part, "is_transposed", False)
+    ]
 
 
 def _blocks(module: torch.nn.Module) -> Iterator[list[str]]:

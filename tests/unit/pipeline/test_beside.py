@@ -22,3 +22,8 @@ def test_what_calibrates_is_replaced_by_rounding_to_the_same_bits():
 
 def test_a_recipe_that_calibrates_nothing_has_nothing_beside_it():
     assert without_calibration(recipe(("quantize.round", {}), ("export.genai", {}))) is None
+
+
+def test_bits_by_sensitivity_have_no_plain_rounding_beside():
+    mixed = Recipe(name="mixed", why="", steps=(Step(name="quantize.gptq", config={"average_bits": 4.5}),))
+    assert without_calibration(mixed) is None

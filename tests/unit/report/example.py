@@ -14,6 +14,7 @@ from compress.core.report import (
     Evidence,
     Figures,
     Gate,
+    GroupBits,
     Latency,
     ModelFacts,
     Ratio,
@@ -173,6 +174,26 @@ def evidence() -> Evidence:
         noise=["load average 1.7 on 2 cores while measuring", "latency of PyTorch varied by 21% (two modes)"],
         notes=["OpenVINO was not tried: the extra is not installed"],
     )
+
+
+def mixed() -> tuple[Report, Evidence]:
+    """The decoder with bits by sensitivity."""
+    plain, found = decoder()
+    kinds = (("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), ("self_attn.o_proj",))
+    kinds += (("mlp.gate_proj", "mlp.up_proj"), ("mlp.down_proj",))
+    groups = []
+    for block in range(12):
+        for place, kind in enumerate(kinds):
+            lost = 0.004 * (1 + place) / (1 + block)
+            groups.append(
+                GroupBits(
+                    names=tuple(f"model.layers.{block}.{name}.weight" for name in kind),
+                    elements=442368,
+                    bits=8 if lost > 0.004 else 4,
+                    divergence={4: lost, 8: lost / 300},
+                )
+            )
+    return plain, found.model_copy(update={"sensitivity": tuple(groups)})
 
 
 def _samples() -> tuple[Samples, ...]:

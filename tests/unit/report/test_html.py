@@ -21,6 +21,7 @@ CASES = {
     "inconclusive": (example.report("inconclusive"), example.evidence()),
     "estimated": (example.report(measured=False), example.evidence()),
     "decoder": example.decoder(),
+    "mixed": example.mixed(),
     "bare": example.bare(),
     "hostile": example.hostile(HOSTILE),
 }
