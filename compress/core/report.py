@@ -8,6 +8,7 @@ from pydantic import Field
 
 from compress.core.config import Frozen
 from compress.core.cost import Cost
+from compress.core.operators import Operators
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
@@ -138,6 +139,8 @@ class Report(Frozen):
     accuracy: Accuracy | None
     gate: Gate
     steps: tuple[StepLine, ...]
+    operators: Operators | None = None
+    """Latency by operator; None where the target is not this host."""
 
 
 class Samples(Frozen):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from compress.core.cost import Cost
     from compress.core.report import Accuracy, Elsewhere, Figures, Gate, Ratio, Samples, Uncalibrated
+    from compress.core.operators import Operators
     from compress.pipeline.contenders import Candidate
     from compress.pipeline.execute import Dropped, Made
     from compress.pipeline.judge import Splits
@@ -70,6 +71,7 @@ def make_report(
     accuracy: Accuracy,
     gate: Gate,
     steps: Sequence[StepLine],
+    operators: Operators | None = None,
 ) -> Report:
     """Put `report.json` together; `figures` are of both baselines and of the result."""
     return Report(
@@ -81,6 +83,7 @@ def make_report(
         accuracy=accuracy,
         gate=gate,
         steps=tuple(steps),
+        operators=operators,
     )
 
 

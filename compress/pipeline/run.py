@@ -27,6 +27,7 @@ from compress.pipeline.gate import Findings, exit_code, judge
 from compress.pipeline.judge import Judge, prepare_items
 from compress.pipeline.manifest import Source, write_manifest
 from compress.pipeline.messages import Spec
+from compress.pipeline.operators import profile_operators, told_operators
 from compress.pipeline.publish import publish
 from compress.pipeline.rows import write_rows
 from compress.pipeline.speed import Stopwatch
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from compress.core.artifact import Progress
+    from compress.core.operators import Operators
     from compress.core.recipe import Recipe
     from compress.core.report import Evidence, Report
     from compress.pipeline.execute import Made
@@ -205,6 +207,8 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
     headline = headline_of(plan.kind)
     torch = ratios[TORCH][headline] if TORCH in ratios else None
     speedup = Speedup(vs_torch=torch, vs_onnxruntime_fp32=ratios[FP32][headline])
+    operators = _operators(bench, artifact, recipe)
+    notes += told_operators(operators, runtime=recipe.runtime)
     gate = judge(plan.budgets, Findings(result=figures[RESULT], speedup=speedup, accuracy=accuracy))
     report = evidence.make_report(
         plan,
@@ -213,6 +217,7 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
         accuracy=accuracy,
         gate=gate,
         steps=evidence.step_lines(trial),
+        operators=operators,
     )
     return report, evidence.make_evidence(
         splits=bench.splits,
@@ -232,6 +237,20 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
 def _beside(bench: Bench) -> Beside:
     digest = bench.plan.model.digest
     return Beside(executor=bench.executor, judge=bench.judge, source=bench.source, digest=digest)
+
+
+def _operators(bench: Bench, artifact: Artifact, recipe: Recipe) -> Operators | None:
+    """Latency by operator, where the target is this host."""
+    if bench.plan.differences:
+        return None
+    return profile_operators(
+        bench.base.artifact,
+        artifact.graph,
+        runtime=recipe.runtime,
+        profile=bench.plan.profile,
+        preprocessor=bench.stopwatch.preprocessor,
+        progress=bench.stopwatch.progress,
+    )
 
 
 def _publish(

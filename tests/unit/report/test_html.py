@@ -135,7 +135,15 @@ def test_estimated_figures_say_so_and_measured_ones_do_not():
 def test_each_figure_has_its_numbers_as_a_table_too():
     page = Page(render_html(example.report(), example.evidence()))
     captions = page.text
-    for name in ("Speedups", "Raw times", "Accuracy", "Where the bytes are", "Candidates", "Measurements"):
+    for name in (
+        "Speedups",
+        "Raw times",
+        "Accuracy",
+        "Where the bytes are",
+        "Candidates",
+        "Measurements",
+        "Latency by operator",
+    ):
         assert name in captions
 
 
