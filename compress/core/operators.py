@@ -17,6 +17,21 @@ class TimeLine(Frozen):
     after_count: int
 
 
+class SavingLine(Frozen):
+    """What a pruning step would save of the original: weights, their bytes in fp32, and their share of all.
+
+    `latency_share` is an estimate: the measured share of a call of the fp32 graph that the parts take which
+    it shrinks, times the fraction that it takes of them. None where no call was profiled.
+    """
+
+    step: str
+    removes: str
+    parameters: int
+    size_bytes: int
+    share: float
+    latency_share: float | None
+
+
 class Operators(Frozen):
     """What ONNX Runtime's profiler recorded of one call of a workload, for the fp32 graph (before) and the
     artifact (after), as each was fused and ran: in a run apart from those that speed was taken from.

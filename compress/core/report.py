@@ -8,7 +8,7 @@ from pydantic import Field
 
 from compress.core.config import Frozen
 from compress.core.cost import Cost
-from compress.core.operators import Operators
+from compress.core.operators import Operators, SavingLine
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
@@ -217,3 +217,5 @@ class Evidence(Frozen):
     notes: list[str]
     elsewhere: Elsewhere | None = None
     uncalibrated: Uncalibrated | None = None
+    savings: tuple[SavingLine, ...] = ()
+    """What each pruning step would save of the original; empty where its structure is not understood."""

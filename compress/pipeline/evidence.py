@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from compress.core.cost import Cost
+    from compress.core.operators import Operators, SavingLine
     from compress.core.report import Accuracy, Elsewhere, Figures, Gate, Ratio, Samples, Uncalibrated
-    from compress.core.operators import Operators
     from compress.pipeline.contenders import Candidate
     from compress.pipeline.execute import Dropped, Made
     from compress.pipeline.judge import Splits
@@ -169,6 +169,7 @@ def make_evidence(
     notes: Sequence[str],
     elsewhere: Elsewhere | None = None,
     uncalibrated: Uncalibrated | None = None,
+    savings: Sequence[SavingLine] = (),
 ) -> Evidence:
     """Put `evidence.json` together; `result` is the published graph."""
     parity = json.loads((trial.base.artifact.folder / EXPORT_FACTS).read_text(encoding="utf8"))["parity"]
@@ -190,6 +191,7 @@ def make_evidence(
         notes=list(notes),
         elsewhere=elsewhere,
         uncalibrated=uncalibrated,
+        savings=tuple(savings),
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from compress.measure.profiler import NodeTime
     from compress.runtime.preprocess import Preprocessor
 
-_PROFILED = ("onnxruntime", "onnxruntime-genai")
+PROFILED = ("onnxruntime", "onnxruntime-genai")
 """Runtimes whose graphs ONNX Runtime profiles; of a decoder one step with its cache, not in GenAI itself."""
 
 
@@ -40,7 +40,7 @@ def profile_operators(
     """
     name = headline_of(base.kind)
     workload = workloads_of(profile, base.kind)[name]
-    sides = {"before": base.graph, **({"after": graph} if runtime in _PROFILED else {})}
+    sides = {"before": base.graph, **({"after": graph} if runtime in PROFILED else {})}
     times: dict[str, list[NodeTime]] = {"before": [], "after": []}
     with progress.track("profile operators", len(sides)) as advance:
         for side, one in sides.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.core.artifact import Artifact, ArtifactKind
-from compress.core.errors import BudgetMissed, ExitCode
+from compress.core.errors import BudgetMissed, CompressError, ExitCode
 from compress.core.paths import unwritable
 from compress.core.report import Speedup
 from compress.graph.io import graph_bytes
@@ -30,6 +30,7 @@ from compress.pipeline.messages import Spec
 from compress.pipeline.operators import profile_operators, told_operators
 from compress.pipeline.publish import publish
 from compress.pipeline.rows import write_rows
+from compress.pipeline.savings import saving_lines
 from compress.pipeline.speed import Stopwatch
 from compress.pipeline.trial import run_trial
 from compress.pipeline.workloads import headline_of
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from compress.core.artifact import Progress
-    from compress.core.operators import Operators
+    from compress.core.operators import Operators, SavingLine
     from compress.core.recipe import Recipe
     from compress.core.report import Evidence, Report
     from compress.pipeline.execute import Made
@@ -231,6 +232,7 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
         notes=notes,
         elsewhere=None if isinstance(other, str) else other,
         uncalibrated=plain,
+        savings=_savings(bench, operators),
     )
 
 
@@ -251,6 +253,16 @@ def _operators(bench: Bench, artifact: Artifact, recipe: Recipe) -> Operators | 
         preprocessor=bench.stopwatch.preprocessor,
         progress=bench.stopwatch.progress,
     )
+
+
+def _savings(bench: Bench, operators: Operators | None) -> list[SavingLine]:
+    """What pruning the original would save; of a structure that no step prunes, nothing."""
+    model = bench.plan.model
+    try:
+        return saving_lines(model.folder, model.task, parameters=model.parameters, operators=operators)
+    except CompressError as error:
+        bench.stopwatch.progress.note(f"what pruning would save is not known: {error.message}")
+        return []
 
 
 def _publish(

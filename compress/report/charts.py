@@ -41,10 +41,10 @@ class Stack:
 
 @dataclass(frozen=True)
 class Pair:
-    """A labelled row of two bars, before and after; without `after` only the first is drawn."""
+    """A labelled row of two bars, before and after; one that is None is not drawn."""
 
     label: str
-    before: float
+    before: float | None
     after: float | None
     texts: tuple[str, str]
 
@@ -206,7 +206,7 @@ def pairs(rows: Sequence[Pair], *, title: str, width: float) -> Drawing:
     """Two bars a row on one scale, before above after."""
     room = max((plot.text_width(text) for row in rows for text in row.texts), default=0.0) + 14.0
     layout = _Layout(width, tuple(row.label for row in rows), 40.0, room)
-    ends = [value for row in rows for value in (row.before, row.after or 0.0)]
+    ends = [value for row in rows for value in (row.before or 0.0, row.after or 0.0)]
     x = plot.scale(ends, layout.left, layout.right, count=_count(layout))
     parts = [_pair(row, layout, index, x) for index, row in enumerate(rows)]
     return layout.finish(x, title, parts)

@@ -59,7 +59,7 @@ def _context(report: Report, evidence: Evidence) -> dict[str, object]:
         "measurements": tables.measurements(report),
         "accuracy": figures.accuracy_figure(report),
         "components": bytes_figures.component_figures(evidence),
-        "times": time_figures.time_figures(report),
+        "times": time_figures.time_figures(report, evidence),
         "trades": bytes_figures.candidate_figures(report, evidence),
         "candidates": tables.candidates(report, evidence),
         "steps": tables.steps(report),

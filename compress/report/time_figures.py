@@ -14,8 +14,8 @@ from compress.report.tables import Cell, Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from compress.core.operators import Operators, TimeLine
-    from compress.core.report import Report
+    from compress.core.operators import Operators, SavingLine, TimeLine
+    from compress.core.report import Evidence, Report
     from compress.report.plot import Drawing
 
 _ROWS = 9
@@ -25,12 +25,13 @@ _NAMED = 3
 _SIDES = {"before": "ONNX Runtime fp32", "after": "this artifact"}
 
 
-def time_figures(report: Report) -> list[Figure]:
-    """Milliseconds of one call, before and after: by part of the model, and by operator."""
+def time_figures(report: Report, evidence: Evidence) -> list[Figure]:
+    """Milliseconds of one call, before and after: by part of the model, and by operator; and what pruning
+    would save.
+    """
     found = report.operators
-    if found is None:
-        return []
-    return [_parts(found, report), _operators(found, report)]
+    figures = [] if found is None else [_parts(found, report), _operators(found, report)]
+    return figures + ([_savings(evidence.savings)] if evidence.savings else [])
 
 
 def _parts(found: Operators, report: Report) -> Figure:
@@ -58,10 +59,9 @@ def _stacked(width: float, *, stacks: tuple[Stack, ...]) -> Drawing:
 
 
 def _operators(found: Operators, report: Report) -> Figure:
-    both = "after" in found.profiled
     shown, rest = found.by_type[:_ROWS], found.by_type[_ROWS:]
-    rows = [_pair(fmt.clean(line.name, 40), [line], both=both) for line in shown]
-    rows += [_pair(f"{len(rest)} others", rest, both=both)] if rest else []
+    rows = [_pair(fmt.clean(line.name, 40), [line]) for line in shown]
+    rows += [_pair(f"{len(rest)} others", rest)] if rest else []
     styles = {"before": "c-ort", "after": "c-result"}
     return figure(
         "time-operators",
@@ -73,18 +73,57 @@ def _operators(found: Operators, report: Report) -> Figure:
     )
 
 
-def _pair(label: str, lines: Sequence[TimeLine], *, both: bool) -> Pair:
+def _pair(label: str, lines: Sequence[TimeLine]) -> Pair:
+    """Operators that a side has none of have no bar there."""
     before, after = sum(line.before_ms for line in lines), sum(line.after_ms for line in lines)
-    texts = (_short(before), _short(after))
-    return Pair(label, before, after if both else None, texts)
+    counts = [sum(line.before_count for line in lines), sum(line.after_count for line in lines)]
+    bars = [value if count else None for value, count in zip((before, after), counts, strict=True)]
+    return Pair(label, bars[0], bars[1], (_short(before), _short(after)))
 
 
 def _short(value: float) -> str:
     return fmt.significant(value) if value >= 0.005 else "0"
 
 
-def _pairs(width: float, *, rows: list[Pair]) -> Drawing:
-    return pairs(rows, title="milliseconds", width=width)
+def _pairs(width: float, *, rows: list[Pair], title: str = "milliseconds") -> Drawing:
+    return pairs(rows, title=title, width=width)
+
+
+def _savings(savings: Sequence[SavingLine]) -> Figure:
+    rows = [
+        Pair(fmt.clean(one.step, 24), 100 * one.share, _percent(one.latency_share), _texts(one))
+        for one in savings
+    ]
+    timed = any(one.latency_share is not None for one in savings)
+    legend = (Legend("c-ort", "of the weights"), Legend("c-result", "of a call's time (estimated)"))
+    return figure(
+        "savings",
+        "What each pruning step would save",
+        "Percent of the original, for removing a quarter of each layer's features or heads, one block, or "
+        "half of the tokens. Accuracy is not in it: that is what a run with the step measures.",
+        partial(_pairs, rows=rows, title="percent"),
+        legend=legend if timed else legend[:1],
+        table=_savings_table(savings),
+    )
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _texts(one: SavingLine) -> tuple[str, str]:
+    return f"{one.share:.1%}", "" if one.latency_share is None else f"{one.latency_share:.1%}"
+
+
+def _savings_table(savings: Sequence[SavingLine]) -> Table:
+    rows = []
+    for one in savings:
+        weights = (Cell(f"{one.parameters:,}", one.parameters), Cell(_texts(one)[0], one.share))
+        bytes_ = Cell(fmt.size(one.size_bytes), one.size_bytes)
+        time = Cell(_texts(one)[1] or fmt.ABSENT, one.latency_share)
+        rows.append((Cell(fmt.clean(one.step)), Cell(fmt.clean(one.removes)), *weights, bytes_, time))
+    columns = ("step", "would remove", "weights", "share", "fp32 bytes", "time (estimated)")
+    return Table("What each pruning step would save", columns, tuple(rows))
 
 
 def by_type(report: Report) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from compress.core.operators import Operators, TimeLine
+from compress.core.operators import Operators, SavingLine, TimeLine
 from compress.core.report import (
     Accuracy,
     Baselines,
@@ -206,8 +206,25 @@ def evidence() -> Evidence:
         components=_components(),
         candidates=_candidates(),
         noise=["load average 1.7 on 2 cores while measuring", "latency of PyTorch varied by 21% (two modes)"],
+        savings=_savings(),
         notes=["OpenVINO was not tried: the extra is not installed"],
     )
+
+
+def _savings() -> tuple[SavingLine, ...]:
+    rows = [
+        ("prune.vocabulary", "half of 30,522 tokens", 5860224, 0.0),
+        ("prune.layers", "1 of 6 blocks", 1774464, 0.161),
+        ("prune.ffn", "a quarter of 1536 features at 6 places", 1771776, 0.149),
+        ("prune.heads", "a quarter of 12 key-value heads at 6 places", 886464, 0.093),
+    ]
+    return tuple(
+        SavingLine(
+            step=step, removes=what, parameters=count, size_bytes=4 * count,
+            share=count / 22713216, latency_share=time,
+        )
+        for step, what, count, time in rows
+    )  # fmt: skip
 
 
 def _samples() -> tuple[Samples, ...]:
@@ -309,6 +326,7 @@ def hostile(text: str) -> tuple[Report, Evidence]:
             ),
             "noise": [text],
             "notes": [text],
+            "savings": tuple(one.model_copy(update={"step": text, "removes": text}) for one in found.savings),
         }
     )
     return poisoned, facts
