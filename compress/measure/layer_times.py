@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 POINTS = 6
 """Widths that are measured, evenly from the narrowest to the widest."""
-_TURNS, _WARM, _LEAST_S = 5, 1, 0.01
+_TURNS, _WARM, _LEAST_S = 7, 1, 0.01
 _MOST_PRODUCTS = 4e9
 """Multiplications of one call at most, so that a table takes seconds: the batch is cut to that."""
 
