@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from compress.core.operators import SavingLine
-from compress.model.inputs import inputs_of
+from compress.model.inputs import inputs_of, on_own_inputs
 from compress.model.structure.hollow import hollow_module
 from compress.model.structure.outputs import answer
 from compress.model.structure.sites import find_sites, unit_size
@@ -61,7 +61,8 @@ def savings(folder: Path, task: str) -> list[Saving]:
     module = hollow_module(folder, task)
     stack = find_stack(module)
     sample = inputs_of(module, folder).sample(batch=1, length=8, seed=0)
-    sites = find_sites(stack, lambda: answer(module, sample, grad=True))
+    with on_own_inputs(module, sample):
+        sites = find_sites(stack, lambda: answer(module, sample, grad=True))
     found = [*_depth(stack.blocks), *_widths(module, sites), *_vocabulary(module)]
     return sorted(found, key=lambda saving: -saving.parameters)
 
