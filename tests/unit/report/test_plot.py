@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from compress.report.charts import Limit, Pair, Row, Stack, bars, intervals, pairs, stacked, strips
@@ -140,6 +140,7 @@ def test_numbers_of_points_that_touch_do_not_overlap():
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
+@settings(deadline=None)
 @given(values=st.lists(st.tuples(st.floats(0.01, 1e4), st.floats(0.01, 1e4)), min_size=1, max_size=5))
 def test_bars_of_a_pair_end_at_their_values(width, values):
     rows = [Pair(str(n), before, after, ("t", "t")) for n, (before, after) in enumerate(values)]
