@@ -13,10 +13,9 @@ from compress.cli.console import Console
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rich.table import Table
-
     from compress.pipeline.contents import Part
     from compress.pipeline.savings import Saving
+    from compress.pipeline.shares import Shares
 
 Subject = Annotated[
     str, typer.Argument(metavar="MODEL|ARTIFACT", help="A model as `run` takes it, or what it published.")
@@ -26,6 +25,11 @@ Subject = Annotated[
 def inspect(
     subject: Subject,
     task: o.Task = None,
+    latency: Annotated[
+        bool,
+        typer.Option("--latency", help="Also measure here where the time of a call goes; loads the weights."),
+    ] = False,
+    target: o.Target = None,
     offline: o.Offline = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -33,6 +37,7 @@ def inspect(
 ) -> int:
     """Show the bytes of MODEL or ARTIFACT by component and dtype, and what pruning a model would save."""
     del debug
+    from compress.cli.inspect_tables import parts_table, savings_table, shares_tables
     from compress.core.artifact import GRAPH_NAME
     from compress.pipeline.contents import artifact_parts, checkpoint_parts
 
@@ -46,13 +51,17 @@ def inspect(
         facts, folder = _model(subject, task=task, offline=offline, console=console)
         parts = checkpoint_parts(folder)
         saved = _savings(folder, str(facts["task"]), console)
+    spent = _shares(subject, task, target, offline, console) if latency else None
     if json:
-        console.json({**_document(facts, parts, operators), "savings": _saving_lines(saved)})
+        document = {**_document(facts, parts, operators), "savings": _saving_lines(saved, spent)}
+        console.json({**document, "latency": None if spent is None else _latency_document(spent)})
         return 0
     console.out(", ".join(f"{key}: {value}" for key, value in facts.items()))
-    console.print(_table(parts))
+    console.print(parts_table(parts))
+    if spent is not None:
+        console.print("", *shares_tables(spent, parts))
     if saved:
-        console.print(_savings_table(saved, total=sum(part.elements or 0 for part in parts)))
+        console.print("", savings_table(saved, spent, total=sum(part.elements or 0 for part in parts)))
     if operators:
         console.out("operators: " + ", ".join(f"{count} {name}" for name, count in operators.items()))
     return 0
@@ -79,27 +88,42 @@ def _savings(folder: Path, task: str, console: Console) -> list[Saving]:
         return []
 
 
-def _saving_lines(saved: Sequence[Saving]) -> list[dict[str, object]]:
+def _shares(subject: str, task: str | None, target: str | None, offline: bool, console: Console) -> Shares:
+    from compress.core.profile import load_profile
+    from compress.core.settings import current
+    from compress.pipeline.shares import measure_shares
+    from compress.pipeline.subjects import find_subject
+
+    values = current({"target": target, "offline": offline}).values
+    found = find_subject(subject, task=task, offline=values.offline, note=console.note)
+    with console.track("measure where the time goes", 1) as advance:
+        spent = measure_shares(found, load_profile(values.target))
+        advance()
+    return spent
+
+
+def _latency_document(spent: Shares) -> dict[str, object]:
+    shares = spent.shares
+    parts = [
+        {"component": name, "milliseconds": value, "share": shares[name]}
+        for name, value in spent.milliseconds.items()
+    ]
+    call = {"workload": spent.workload, "batch": spent.batch, "length": spent.length}
+    types = {name: 1e3 * seconds for name, seconds in spent.by_type.items()}
+    return {**call, "threads": spent.threads, "parts": parts, "operator_milliseconds": types}
+
+
+def _saving_lines(saved: Sequence[Saving], spent: Shares | None) -> list[dict[str, object]]:
     return [
-        {"step": one.step, "removes": one.removes, "parameters": one.parameters, "size_bytes": one.size_bytes}
+        {
+            "step": one.step,
+            "removes": one.removes,
+            "parameters": one.parameters,
+            "size_bytes": one.size_bytes,
+            "latency_share_estimated": None if spent is None else one.latency_share(spent.shares),
+        }
         for one in saved
     ]
-
-
-def _savings_table(saved: Sequence[Saving], *, total: int) -> Table:
-    from rich.table import Table
-
-    from compress.core.units import human_bytes
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("step", "would remove"):
-        table.add_column(name)
-    for name in ("weights", "share", "fp32 bytes"):
-        table.add_column(name, justify="right")
-    for one in saved:
-        share = f"{one.parameters / total:.1%}" if total else ""
-        table.add_row(one.step, one.removes, f"{one.parameters:,}", share, human_bytes(one.size_bytes))
-    return table
 
 
 def _document(
@@ -117,26 +141,6 @@ def _document(
     ]
     total = sum(part.size_bytes for part in parts)
     return {**facts, "size_bytes": total, "parts": lines, "operators": dict(operators)}
-
-
-def _table(parts: Sequence[Part]) -> Table:
-    from rich.table import Table
-
-    from compress.core.units import human_bytes
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("part")
-    table.add_column("dtype")
-    for name in ("size", "share", "elements", "zero"):
-        table.add_column(name, justify="right")
-    total = sum(part.size_bytes for part in parts)
-    for part in parts:
-        elements = "" if part.elements is None else f"{part.elements:,}"
-        sparse = "" if part.sparsity is None else f"{part.sparsity:.1%}"
-        share = f"{part.size_bytes / total:.1%}" if total else ""
-        table.add_row(part.component, part.dtype, human_bytes(part.size_bytes), share, elements, sparse)
-    table.add_row("total", "", human_bytes(total), "", "", "")
-    return table
 
 
 def register(app: typer.Typer) -> None:

@@ -33,12 +33,15 @@ def plan(
 ) -> None:
     """Show what `run` would do with MODEL, and where each setting came from."""
     flags = {name: value for name, value in locals().items() if name in o.PLAN_SETTINGS}
+    flags["out"] = str(out) if out else None
     console = Console(as_json=json, verbosity=verbose - quiet)
     del debug
     from compress.core.settings import current
+    from compress.pipeline.judge import kept_by_recipe
     from compress.pipeline.plan import describe, make_plan
 
-    document = describe(make_plan(model, current(flags), note=console.note))
+    found = make_plan(model, current(flags), note=console.note)
+    document = describe(found, kept=kept_by_recipe(found, note=console.debug))
     if json:
         console.json(document)
     else:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from compress.core.config import Frozen
+    from compress.core.layers import LayerTimes
     from compress.core.profile import Profile
 
     Feeds = Mapping[str, np.ndarray]
@@ -110,6 +111,8 @@ class Context:
     seed: int = 0
     original: Artifact | None = None
     """The checkpoint that the run started from, for steps that learn from it or compare with it."""
+    layers: LayerTimes | None = None
+    """How long layers take on the target, for steps that are given a budget of time."""
     work: Path | None = None
     """A folder that is there again when a killed step runs once more, and gone when it has finished."""
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from compress.core.config import Frozen
 from compress.core.cost import Cost
+from compress.core.operators import Operators, SavingLine
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
@@ -152,6 +153,8 @@ class Report(Frozen):
     accuracy: Accuracy | None
     gate: Gate
     steps: tuple[StepLine, ...]
+    operators: Operators | None = None
+    """Latency by operator; None where the target is not this host."""
 
 
 class Samples(Frozen):
@@ -240,3 +243,5 @@ class Evidence(Frozen):
     elsewhere: Elsewhere | None = None
     uncalibrated: Uncalibrated | None = None
     sensitivity: tuple[GroupBits, ...] = ()
+    savings: tuple[SavingLine, ...] = ()
+    """What each pruning step would save of the original; empty where its structure is not understood."""

@@ -11,6 +11,7 @@ from compress.core.errors import CompressError
 from compress.decoder.rows import RowNumbers
 from compress.model.dequantize import original_orientation
 from compress.model.fused import Parts
+from compress.model.structure.widths import apply_widths, read_widths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,9 @@ def skeleton(folder: Path) -> torch.nn.Module:
         with init_empty_weights(include_buffers=False):
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
             module: torch.nn.Module = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            apply_widths(module, read_widths(folder))
+    except CompressError:
+        raise
     except Exception as error:  # transformers raises whatever its model classes raise
         reason = " ".join(str(error).split())[:300]
         message = f"transformers cannot build this model: {reason}"

@@ -84,7 +84,8 @@ def cache_shape(module: torch.nn.Module) -> Shape:
     shapes |= {tuple(getattr(layer, "values", torch.empty(0)).shape) for layer in cache.layers}
     if len(shapes) != 1 or len(next(iter(shapes))) != 4:
         message = f"the layers' keys and values have the shapes {sorted(shapes)}, expected one of four axes"
-        raise CompressError("cache-unsupported", message, hint="report this model")
+        hint = "heads that were pruned: give `uniform: true`; else report this model"
+        raise CompressError("cache-unsupported", message, hint=hint)
     _, heads, _, width = next(iter(shapes))
     return Shape(len(cache.layers), heads, width)
 

@@ -54,18 +54,23 @@ def _open(graph: Path, *, threads: int, provider: str) -> ort.InferenceSession:
             f"this onnxruntime has no {provider}",
             hint="install the onnxruntime package of that device, or choose another target",
         )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    for key, value in _THREADS.items():
-        options.add_session_config_entry(key, value)
     try:
-        return ort.InferenceSession(str(graph), options, providers=[provider])
+        return ort.InferenceSession(str(graph), session_options(threads), providers=[provider])
     except Exception as error:  # onnxruntime's exceptions share no base class but this one
         reason = str(error).splitlines()[0]
         raise CompressError(
             "graph-unloadable", f"onnxruntime cannot load {graph.name}: {reason}", hint="see doctor"
         ) from error
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """Settings that every session has: its threads (0: as many as there are cores), how they wait."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    for key, value in _THREADS.items():
+        options.add_session_config_entry(key, value)
+    return options
 
 
 def _spec(node: ort.NodeArg) -> TensorSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from compress.core.errors import CompressError
 from compress.model.safety import read_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     Tensors = dict[str, torch.Tensor]
@@ -62,6 +64,27 @@ class Inputs:
         return torch.randn(shape, generator=generator)
 
 
+@contextmanager
+def on_own_inputs(module: torch.nn.Module, sample: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Within, where a module runs for the first time on what was made for it, its failure has a name.
+
+    Raises:
+        CompressError: the module fails, as where a processor's image size is not the model's.
+    """
+    try:
+        yield
+    except CompressError:
+        raise
+    except Exception as error:  # whatever its operators say of the shapes
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in sample.items())
+        message = f"{type(module).__name__} does not run on {shapes}: {reason}"
+        hint = "config.json and the tokenizer's or processor's settings should be of one model"
+        if "pixel_values" in sample:
+            hint = f"{PREPROCESSOR} gives images of another size than config.json's image_size"
+        raise CompressError("inputs-refused", message, hint=hint) from error
+
+
 def inputs_of(module: torch.nn.Module, folder: Path) -> Inputs:
     """The inputs that the users of this checkpoint's tokenizer or processor feed.
 
@@ -108,7 +131,10 @@ def _positions(config: Any) -> int:
     return limit - offset
 
 
-OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "data2vec-text", "ibert")
+OFFSET_POSITIONS = (
+    "roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "mpnet", "longformer",
+    "data2vec-text", "ibert", "xmod", "luke", "esm",
+)  # fmt: skip
 
 
 def load_tokenizer(folder: Path) -> Any:

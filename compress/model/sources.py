@@ -93,6 +93,13 @@ def gguf_folder(path: Path, *, cache: Path, note: Callable[[str], None]) -> Path
 
 
 def _dequantize(path: Path, folder: Path) -> None:
+    from compress.model.load import quiet_transformers
+
+    with quiet_transformers():
+        _convert(path, folder)
+
+
+def _convert(path: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

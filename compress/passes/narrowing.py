@@ -16,19 +16,21 @@ from compress.model.structure.observed import observe
 from compress.model.structure.outputs import answer, ready
 from compress.model.structure.rewrite import save_changed
 from compress.model.structure.shrink import masked, narrowed, set_matrix, shrink
-from compress.model.structure.sites import sites_of, unit_size, with_tables
-from compress.model.structure.stack import matrix_of
-from compress.numerics.allocate import Choice, allocate
+from compress.model.structure.sites import find_sites, sites_of, with_tables
+from compress.model.structure.stack import find_stack, matrix_of
 from compress.numerics.elimination import Removals, costs_of, eliminate
 from compress.numerics.least_squares import damped, refit
+from compress.passes.widths import by_ratio, divided, time_budget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from compress.core.artifact import Advance, Artifact, Context
+    from compress.core.layers import LayerDtype
     from compress.model.structure.observed import Observed
     from compress.model.structure.outputs import Tensors
     from compress.model.structure.sites import Kind, Site
+    from compress.passes.widths import TimeBudget
 
 DAMPING = 0.01
 """Share of the mean diagonal that is added to a Gram matrix, as GPTQ does (Frantar et al. 2022)."""
@@ -41,10 +43,14 @@ _EXACT = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Narrowing:
-    """What a step asks for: the share of units to remove, and numbers of units that are allowed."""
+    """What a step asks for: the share of units to remove or of the blocks' time to leave, and what numbers of
+    units are allowed.
+    """
 
     kind: Kind
-    ratio: float
+    ratio: float | None
+    latency: float | None
+    dtype: LayerDtype
     uniform: bool
     multiple: int
     items: int
@@ -67,8 +73,13 @@ def narrow(artifact: Artifact, wanted: Narrowing, context: Context) -> Artifact:
     feeds = context.calibration.feeds(items=wanted.items)
     names = [site.units.consumer for site in sites]
     observed = observe(module, names, feeds, seed=context.seed, progress=context.progress)
+    budget = (
+        None if wanted.latency is None else _budget(module, sites, wanted, context, artifact.task, sample)
+    )
     with context.progress.track("Choosing units", len(sites)) as advance:
-        kept = _chosen(module, sites, observed, wanted, shared=shared, advance=advance)
+        kept = _chosen(module, sites, observed, wanted, budget=budget, shared=shared, advance=advance)
+    if budget is not None:
+        _tell(budget, wanted, kept, context)
     for site, units in zip(sites, kept, strict=True):
         cut(module, site, units, observed[site.units.consumer] if wanted.reconstruct else None)
     config = _config(whole, sites, kept, wanted)
@@ -103,12 +114,16 @@ def _chosen(
     observed: Mapping[str, Observed],
     wanted: Narrowing,
     *,
+    budget: TimeBudget | None,
     shared: bool,
     advance: Advance,
 ) -> list[np.ndarray]:
     """The units that each site keeps; the same ones where sites share what belongs to a unit."""
     totals = [len(site.units) for site in sites]
-    left = [_remaining(total, wanted) for total in totals]
+    if budget is None:
+        left = [by_ratio(total, wanted.ratio or 0.0, wanted.multiple) for total in totals]
+    else:
+        left = budget.uniform()
     if shared:
         costs = sum(costs_of(*_problem(module, site, observed[site.units.consumer])) for site in sites)
         return [np.sort(np.argsort(-costs, kind="stable")[: left[0]])] * len(sites)
@@ -118,32 +133,47 @@ def _chosen(
         removals.append(removals_of(module, site, observed[site.units.consumer], total - least))
         advance()
     if not wanted.uniform:
-        left = _divided(module, sites, removals, left, wanted)
+        left = budget.divided(removals) if budget else divided(module, sites, removals, left, wanted.multiple)
     counts = zip(removals, totals, left, strict=True)
     return [one.kept(total, total - remaining) for one, total, remaining in counts]
 
 
-def _divided(
+def _budget(
     module: torch.nn.Module,
     sites: Sequence[Site],
-    removals: Sequence[Removals],
-    left: Sequence[int],
     wanted: Narrowing,
-) -> list[int]:
-    """How many units stay at each site, where as many weights go as with `left` of each."""
-    choices, options, target = [], [], 0.0
-    for site, one, remaining in zip(sites, removals, left, strict=True):
-        total, unit = len(site.units), unit_size(module, site)
-        multiple = min(wanted.multiple, total)
-        widths = [
-            total,
-            *(width for width in range(total // multiple * multiple, 0, -multiple) if width < total),
-        ]
-        errors = [one.errors[total - width - 1] if width < total else 0.0 for width in widths]
-        choices.append(Choice(np.array(errors), float(unit * multiple)))
-        options.append(widths)
-        target += unit * (total - remaining)
-    return [widths[steps] for widths, steps in zip(options, allocate(choices, target), strict=True)]
+    context: Context,
+    task: str,
+    sample: Tensors,
+) -> TimeBudget:
+    """The time that is left to the sites, with that of the blocks' other layers as it is."""
+    if context.layers is None or wanted.latency is None:
+        message = "there is nothing here that layers could be timed with"
+        raise CompressError("target-elsewhere", message, hint="give `ratio` instead of `latency`")
+    found = find_sites(find_stack(module), lambda: answer(module, sample, grad=True))
+    others = [site for site in found if site.kind != wanted.kind]
+    with context.progress.track("Timing layers", 1) as advance:
+        budget = time_budget(
+            module,
+            sites,
+            others,
+            context.layers,
+            share=wanted.latency,
+            multiple=wanted.multiple,
+            dtype=wanted.dtype,
+            one_token=task == "text-generation",
+        )
+        advance()
+    return budget
+
+
+def _tell(budget: TimeBudget, wanted: Narrowing, kept: Sequence[np.ndarray], context: Context) -> None:
+    widths = [len(units) for units in kept]
+    spread = str(widths[0]) if len(set(widths)) == 1 else f"{min(widths)} to {max(widths)}"
+    context.progress.note(
+        f"{spread} units a layer; by layers timed here in {wanted.dtype} at some widths, the blocks should "
+        f"take {budget.share(widths):.0%} of their time (estimated)"
+    )
 
 
 def _config(
@@ -155,12 +185,6 @@ def _config(
         return whole.config
     fit = ffn_config if wanted.kind == "ffn" else heads_config
     return fit(whole, whole.config, old=before.pop(), new=after.pop())
-
-
-def _remaining(total: int, wanted: Narrowing) -> int:
-    """The number of units nearest to what the ratio leaves that is a multiple."""
-    multiple = min(wanted.multiple, total)
-    return max(multiple, round(total * (1 - wanted.ratio) / multiple) * multiple)
 
 
 def removals_of(module: torch.nn.Module, site: Site, seen: Observed, count: int) -> Removals:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from compress.core.artifact import Context
 from compress.core.errors import CompressError
+from compress.measure.layer_times import MeasuredLayers
 from compress.measure.memory import peak_rss_bytes
+from compress.pipeline.cache import cache_folder
 from compress.pipeline.calibration import RowCalibration
 from compress.pipeline.messages import Note, StepReply, StepRequest, failure, place
 from compress.pipeline.rows import read_rows
@@ -83,6 +85,7 @@ def _apply(request: StepRequest, sender: _Sender) -> StepReply:
         progress=sender,
         seed=request.seed,
         original=request.original.artifact(),
+        layers=MeasuredLayers(profile=request.profile, folder=cache_folder() / "layers"),
         work=request.work,
     )
     return StepReply(result=place(step.implementation.apply(source, step.config, context)))

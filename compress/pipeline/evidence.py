@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from compress.core.cost import Cost
+    from compress.core.operators import Operators, SavingLine
     from compress.core.report import Accuracy, Elsewhere, Figures, Gate, Ratio, Samples, Uncalibrated
     from compress.pipeline.contenders import Candidate
     from compress.pipeline.execute import Dropped, Made
@@ -75,6 +76,7 @@ def make_report(
     accuracy: Accuracy,
     gate: Gate,
     steps: Sequence[StepLine],
+    operators: Operators | None = None,
 ) -> Report:
     """Put `report.json` together; `figures` are of both baselines and of the result."""
     return Report(
@@ -86,6 +88,7 @@ def make_report(
         accuracy=accuracy,
         gate=gate,
         steps=tuple(steps),
+        operators=operators,
     )
 
 
@@ -171,6 +174,7 @@ def make_evidence(
     notes: Sequence[str],
     elsewhere: Elsewhere | None = None,
     uncalibrated: Uncalibrated | None = None,
+    savings: Sequence[SavingLine] = (),
 ) -> Evidence:
     """Put `evidence.json` together; `result` is the published graph."""
     parity = json.loads((trial.base.artifact.folder / EXPORT_FACTS).read_text(encoding="utf8"))["parity"]
@@ -193,6 +197,7 @@ def make_evidence(
         elsewhere=elsewhere,
         uncalibrated=uncalibrated,
         sensitivity=_sensitivity(trial),
+        savings=tuple(savings),
     )
 
 

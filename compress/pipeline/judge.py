@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from compress.core.artifact import Artifact, ArtifactKind
 from compress.core.errors import CompressError
 from compress.core.profile import ModelKind
 from compress.data.items import load_items
@@ -15,6 +16,7 @@ from compress.measure.catalogue import choose_metric
 from compress.measure.evaluate import evaluate
 from compress.measure.metric import Tools
 from compress.pipeline.contenders import RESULT
+from compress.pipeline.predict import kept_tokens
 from compress.runtime.files import same_tokenizer
 from compress.runtime.preprocess import load_preprocessor
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from compress.core.artifact import Artifact, Progress
+    from compress.core.artifact import Progress
     from compress.core.report import Accuracy
     from compress.data.items import Items
     from compress.data.unlabelled import Unlabelled
@@ -57,6 +59,20 @@ class Splits:
             return rows
         seconds = [{"text": row.pop("text_pair")} for row in rows if "text_pair" in row]
         return rows + seconds
+
+
+def kept_by_recipe(plan: Plan, *, note: Callable[[str], None]) -> dict[str, dict[str, float]]:
+    """By recipe, what its own vocabulary leaves of each tensor. Data is read where a recipe cuts one.
+
+    Raises:
+        CompressError: the data is missing or does not fit, or the vocabulary cannot be cut.
+    """
+    cutting = [one for one in plan.recipes if any(step.name == "prune.vocabulary" for step in one.steps)]
+    if not cutting:
+        return {}
+    rows, model = prepare_items(plan, note=note).calibration_rows(plan.model.task), plan.model
+    source = Artifact(kind=ArtifactKind.CHECKPOINT, folder=model.folder, task=model.task)
+    return {one.name: kept_tokens(one, source, rows) for one in cutting}
 
 
 def prepare_items(plan: Plan, *, note: Callable[[str], None]) -> Splits:

@@ -16,6 +16,7 @@ from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, 
 from compress.measure.confinement import NO_LIMITS, Confinement, confinement_of
 from compress.measure.host import Host, detect_host, differences, on_host
 from compress.model.resolve import Model, resolve
+from compress.model.traceable import refuse_untraceable
 from compress.pipeline.cache import cache_folder
 from compress.pipeline.gate import Budgets
 from compress.pipeline.predict import predicted_bytes
@@ -23,7 +24,7 @@ from compress.pipeline.remotely import on_device
 from compress.pipeline.steps import DECODER_EXPORT, EXPORT, check_chain, result_kind, with_export
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from compress.core.preset import Preset
     from compress.core.settings import Layered, Settings
@@ -93,6 +94,7 @@ def make_plan(
     refuse_unwritable(out)
     recipe = load_recipe(values.recipe) if values.recipe else None
     model = resolve(ref, task=values.task, offline=values.offline, cache=cache_folder(), note=note)
+    refuse_untraceable(model.config)
     recipes = (recipe,) if recipe else _candidates(profile, model, preset)
     checked = tuple(with_export(one, decoder=model.kind is ModelKind.DECODER) for one in recipes)
     for one in checked:
@@ -179,8 +181,11 @@ def _with_perplexity(
     return replace(budgets, max_drop=parse_max_drop(profile.budgets.max_perplexity))
 
 
-def describe(plan: Plan) -> dict[str, object]:
-    """The plan as `compress plan --json` prints it. Sizes are predicted, marked `estimated`."""
+def describe(plan: Plan, *, kept: Mapping[str, Mapping[str, float]] | None = None) -> dict[str, object]:
+    """The plan as `compress plan --json` prints it. Sizes are predicted, marked `estimated`; `kept` are the
+    shares of tensors that a recipe's own vocabulary leaves, by the recipe's name.
+    """
+    shares = kept or {}
     return {
         "model": {
             "ref": plan.model.ref,
@@ -203,7 +208,7 @@ def describe(plan: Plan) -> dict[str, object]:
                 "name": recipe.name,
                 "runtime": recipe.runtime,
                 "steps": [{step.name: step.config} for step in recipe.steps],
-                "estimated_bytes": predicted_bytes(recipe, plan.model.tensors),
+                "estimated_bytes": predicted_bytes(recipe, plan.model.tensors, kept=shares.get(recipe.name)),
                 "why": recipe.why,
             }
             for recipe in plan.recipes

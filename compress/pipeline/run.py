@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.core.artifact import Artifact, ArtifactKind
-from compress.core.errors import BudgetMissed, ExitCode
+from compress.core.errors import BudgetMissed, CompressError, ExitCode
 from compress.core.paths import unwritable
 from compress.core.report import Speedup
 from compress.graph.io import graph_bytes
@@ -27,8 +27,10 @@ from compress.pipeline.gate import Findings, exit_code, judge
 from compress.pipeline.judge import Judge, prepare_items
 from compress.pipeline.manifest import Source, write_manifest
 from compress.pipeline.messages import Spec
+from compress.pipeline.operators import profile_operators, told_operators
 from compress.pipeline.publish import publish
 from compress.pipeline.rows import write_rows
+from compress.pipeline.savings import saving_lines
 from compress.pipeline.speed import Stopwatch
 from compress.pipeline.trial import run_trial
 from compress.pipeline.workloads import headline_of
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from compress.core.artifact import Progress
+    from compress.core.operators import Operators, SavingLine
     from compress.core.recipe import Recipe
     from compress.core.report import Evidence, Report
     from compress.pipeline.execute import Made
@@ -206,6 +209,8 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
     headline = headline_of(plan.kind)
     torch = ratios[TORCH][headline] if TORCH in ratios else None
     speedup = Speedup(vs_torch=torch, vs_onnxruntime_fp32=ratios[FP32][headline])
+    operators = _operators(bench, artifact, recipe)
+    notes += told_operators(operators, runtime=recipe.runtime)
     gate = judge(plan.budgets, Findings(result=figures[RESULT], speedup=speedup, accuracy=accuracy))
     report = evidence.make_report(
         plan,
@@ -214,6 +219,7 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
         accuracy=accuracy,
         gate=gate,
         steps=evidence.step_lines(trial),
+        operators=operators,
     )
     return report, evidence.make_evidence(
         splits=bench.splits,
@@ -227,12 +233,37 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
         notes=notes,
         elsewhere=None if isinstance(other, str) else other,
         uncalibrated=plain,
+        savings=_savings(bench, operators),
     )
 
 
 def _beside(bench: Bench) -> Beside:
     digest = bench.plan.model.digest
     return Beside(executor=bench.executor, judge=bench.judge, source=bench.source, digest=digest)
+
+
+def _operators(bench: Bench, artifact: Artifact, recipe: Recipe) -> Operators | None:
+    """Latency by operator, where the target is this host."""
+    if bench.plan.differences:
+        return None
+    return profile_operators(
+        bench.base.artifact,
+        artifact.graph,
+        runtime=recipe.runtime,
+        profile=bench.plan.profile,
+        preprocessor=bench.stopwatch.preprocessor,
+        progress=bench.stopwatch.progress,
+    )
+
+
+def _savings(bench: Bench, operators: Operators | None) -> list[SavingLine]:
+    """What pruning the original would save; of a structure that no step prunes, nothing."""
+    model = bench.plan.model
+    try:
+        return saving_lines(model.folder, model.task, parameters=model.parameters, operators=operators)
+    except CompressError as error:
+        bench.stopwatch.progress.note(f"what pruning would save is not known: {error.message}")
+        return []
 
 
 def _publish(

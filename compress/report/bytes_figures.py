@@ -26,7 +26,7 @@ def component_figures(evidence: Evidence) -> list[Figure]:
     if not evidence.components:
         return []
     caption = "The whole model before and after, on one scale, in millions of bytes."
-    by_part = _stacks(evidence, lambda part: part.name, _part_style)
+    by_part = _stacks(evidence, lambda part: part.name, part_style)
     by_dtype = _stacks(evidence, lambda part: part.dtype, dtype_style)
     table = tables.components(evidence)
     return [
@@ -55,7 +55,7 @@ def _stacks(
     return tuple(stacks), tuple(Legend(colour(name), fmt.clean(name, 40)) for name in names)
 
 
-def _part_style(name: str) -> str:
+def part_style(name: str) -> str:
     """Classes `p-0` to `p-6` in the order in which data flows through a model."""
     return f"p-{_PARTS.index(name) if name in _PARTS else len(_PARTS)}"
 

@@ -40,6 +40,16 @@ class Stack:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """A labelled row of two bars, before and after; one that is None is not drawn."""
+
+    label: str
+    before: float | None
+    after: float | None
+    texts: tuple[str, str]
+
+
+@dataclass(frozen=True)
 class Limit:
     """A vertical line: a budget, or the point where nothing is gained (`style` `zero`)."""
 
@@ -190,6 +200,27 @@ def _segment(name: str, style: str, start: float, stop: float, centre: float) ->
     if plot.text_width(name) + 10 > stop - start:
         return box
     return box + plot.text((start + stop - gap) / 2, centre + 4, name, f"inside {style}", "middle")
+
+
+def pairs(rows: Sequence[Pair], *, title: str, width: float) -> Drawing:
+    """Two bars a row on one scale, before above after."""
+    room = max((plot.text_width(text) for row in rows for text in row.texts), default=0.0) + 14.0
+    layout = _Layout(width, tuple(row.label for row in rows), 40.0, room)
+    ends = [value for row in rows for value in (row.before or 0.0, row.after or 0.0)]
+    x = plot.scale(ends, layout.left, layout.right, count=_count(layout))
+    parts = [_pair(row, layout, index, x) for index, row in enumerate(rows)]
+    return layout.finish(x, title, parts)
+
+
+def _pair(row: Pair, layout: _Layout, index: int, x: Scale) -> Markup:
+    centre, parts = layout.centre(index), [layout.label(index)]
+    sides = ((row.before, "c-ort", centre - 14), (row.after, "c-result", centre + 1))
+    for (value, style, top), text in zip(sides, row.texts, strict=True):
+        if value is not None:
+            width = max(x(value) - x(0.0), 1.0)
+            parts.append(plot.element("rect", x=x(0.0), y=top, width=width, height=13, rx=2, class_=style))
+            parts.append(plot.text(x(value) + 8, top + 11, text, "value"))
+    return Markup("").join(parts)
 
 
 def strips(rows: Sequence[Row], *, title: str, width: float, log: bool = False) -> Drawing:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from compress.report import bytes_figures, cost, figures, reproduce, sensitivity, tables
+from compress.report import bytes_figures, cost, figures, reproduce, sensitivity, tables, time_figures
 from compress.report import format as fmt
 from compress.report.headline import headline, size_ratio
 from compress.report.target import sentence
@@ -60,6 +60,7 @@ def _context(report: Report, evidence: Evidence) -> dict[str, object]:
         "accuracy": figures.accuracy_figure(report),
         "components": bytes_figures.component_figures(evidence),
         "sensitivity": sensitivity.sensitivity_figure(evidence),
+        "times": time_figures.time_figures(report, evidence),
         "trades": bytes_figures.candidate_figures(report, evidence),
         "candidates": tables.candidates(report, evidence),
         "steps": tables.steps(report),

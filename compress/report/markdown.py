@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from compress.report import cost, reproduce, sensitivity, tables
+from compress.report import cost, reproduce, sensitivity, tables, time_figures
 from compress.report import format as fmt
 from compress.report.headline import headline
 from compress.report.tables import Cell, Table
@@ -42,6 +42,7 @@ def _sections(report: Report, evidence: Evidence) -> list[tuple[str, str]]:
         ("figures", markdown_table(_figures(report))),
         ("cost", _cost(report, evidence)),
         ("budgets", markdown_table(tables.budgets(report))),
+        ("operators", _operators(report)),
         ("notes", _notes(evidence)),
         ("candidates", _details(tables.candidates(report, evidence))),
         ("steps", _details(tables.steps(report))),
@@ -94,6 +95,11 @@ def _cost(report: Report, evidence: Evidence) -> str:
     found, words = cost.table(report, evidence), escape(cost.thinking(report))
     known = len(found.columns) > len(("", "time"))  # the time alone says no more than the throughput
     return "\n\n".join(part for part in (words, _details(found) if known else "") if part)
+
+
+def _operators(report: Report) -> str:
+    words = escape(time_figures.words(report), 1000)
+    return "\n\n".join(part for part in (words, _details(time_figures.by_type(report))) if part)
 
 
 def _notes(evidence: Evidence) -> str:

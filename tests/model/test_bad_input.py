@@ -10,6 +10,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
+from compress.core.errors import CompressError
+from compress.passes.export import onnx
+from tests.unit.graphs import PROFILE
+
 pytestmark = pytest.mark.model
 
 
@@ -82,6 +87,10 @@ def link_that_leaves(folder):
     (folder / "extra.json").symlink_to(secret)
 
 
+def longformer(folder):
+    config(folder, model_type="longformer", architectures=["LongformerModel"])
+
+
 MODELS = [
     (truncated, "safetensors-invalid"),
     (cut_in_the_header, "safetensors-invalid"),
@@ -97,6 +106,7 @@ MODELS = [
     (lambda folder: config(folder, auto_map={"AutoModel": "evil.Model"}), "repository-code"),
     (lambda folder: config(folder, model_type="brand-new"), "architecture-unknown"),
     (lambda folder: config(folder, architectures=["BrandNewModel"]), "architecture-unknown"),
+    (longformer, "architecture-untraceable"),
     (lambda folder: config(folder, architectures=None), "task-unknown"),
     (lambda folder: config(folder, architectures=["T5ForConditionalGeneration"]), "task-unsupported"),
     (lambda folder: config(folder, quantization_config={"quant_method": "gptq"}), "already-quantized"),
@@ -128,6 +138,25 @@ def test_a_model_that_cannot_be_used(damage, code, cli, tiny_copy):
     folder = tiny_copy("bert")
     damage(folder)
     refused(cli("run", folder), code, Path.cwd())
+
+
+def test_a_processor_of_another_model(tiny_copy, tmp_path):
+    folder = tiny_copy("vit")
+    path = folder / "preprocessor_config.json"
+    written = json.loads(path.read_text()) | {"size": {"height": 48, "width": 48}}
+    path.write_text(json.dumps(written))
+    context = Context(folder=tmp_path, calibration=Fixed(), profile=PROFILE, progress=Silent())
+    source = Artifact(kind=ArtifactKind.CHECKPOINT, folder=folder, task="image-classification")
+    with pytest.raises(CompressError, match=r"pixel_values \(1, 3, 48, 48\)") as caught:
+        onnx.apply(source, onnx.Config(), context)
+    assert caught.value.code == "inputs-refused"
+    assert "preprocessor_config.json gives images of another size" in caught.value.hint
+
+
+def test_a_plan_takes_an_output(cli, tiny_models):
+    called = cli("plan", tiny_models("bert"), "--out", "there", "--json")
+    assert called.code == 0, called.err
+    assert json.loads(called.out)["out"] == "there"
 
 
 WORDS = [

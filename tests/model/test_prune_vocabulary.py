@@ -11,9 +11,11 @@ import torch
 
 from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
 from compress.core.errors import CompressError
+from compress.core.recipe import recipe_from
 from compress.model.load import load_module
 from compress.model.safety import read_headers
 from compress.passes.prune import vocabulary
+from compress.pipeline.predict import kept_tokens, predicted_bytes
 from compress.runtime.text import load_tokenizer
 from tests import tiny
 from tests.unit.graphs import PROFILE
@@ -34,6 +36,19 @@ def pruned(folder, task, target, rows=({"text": TEXT},), **config):
     )
     source = Artifact(kind=ArtifactKind.CHECKPOINT, folder=folder, task=task)
     return vocabulary.apply(source, vocabulary.Config(**config), context).folder
+
+
+@pytest.mark.parametrize("name", ["bert-mask", "llama"])
+def test_a_plan_predicts_what_stays(name, tiny_models, tmp_path):
+    folder, task = tiny_models(name), tiny.ARCHITECTURES[name][2]
+    rows = ({"text": TEXT},)
+    recipe = recipe_from({"steps": [{"prune.vocabulary": {}}]}, name="test", where="test")
+    source = Artifact(kind=ArtifactKind.CHECKPOINT, folder=folder, task=task)
+    kept = kept_tokens(recipe, source, rows)
+    predicted = predicted_bytes(recipe, read_headers(folder), kept=kept)
+    small = read_headers(pruned(folder, task, tmp_path / "small", rows))
+    assert predicted == pytest.approx(4 * sum(one.elements for one in small.values()), rel=1e-6)
+    assert predicted < predicted_bytes(recipe, read_headers(folder))
 
 
 def outputs(folder, task, ids):

@@ -12,14 +12,17 @@ import torch
 
 from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
 from compress.core.errors import CompressError
+from compress.core.operators import Operators, TimeLine
+from compress.core.profile import load_profile
 from compress.core.recipe import recipe_from
 from compress.model.inputs import inputs_of
 from compress.model.load import empty_module, load_module
 from compress.model.safety import read_headers
 from compress.model.structure.depth import only_blocks
+from compress.model.structure.hollow import hollow_module
 from compress.model.structure.outputs import answer, ready
 from compress.model.structure.shrink import masked, narrowed
-from compress.model.structure.sites import find_sites, sites_of, with_tables
+from compress.model.structure.sites import find_sites, layer_shape, sites_of, with_tables
 from compress.model.structure.stack import find_stack, linears, matrix_of
 from compress.model.structure.widths import WIDTHS
 from compress.passes import narrowing
@@ -28,7 +31,9 @@ from compress.passes.export import onnx as export
 from compress.passes.prune import ffn, heads, layers, sparse
 from compress.passes.quantize import dynamic
 from compress.pipeline.predict import predicted_bytes
-from compress.pipeline.savings import savings
+from compress.pipeline.savings import saving_lines, savings
+from compress.pipeline.shares import measure_shares
+from compress.pipeline.subjects import Subject
 from tests import tiny
 from tests.unit.graphs import PROFILE
 
@@ -93,7 +98,7 @@ def test_without_a_block_it_answers_as_where_the_block_does_nothing(name, model)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
-def prune(folder, target, name, steps):
+def prune(folder, target, name, steps, *, layers=None):
     """Apply steps one after the other, as a run does; returns the last artifact."""
     task = tiny.ARCHITECTURES[name][2]
     artifact = Artifact(kind=ArtifactKind.CHECKPOINT, folder=folder, task=task)
@@ -103,7 +108,7 @@ def prune(folder, target, name, steps):
     for index, (step, config) in enumerate(steps):
         beside = target / str(index)
         beside.mkdir(parents=True)
-        context = Context(folder=beside, calibration=feeds, profile=PROFILE, progress=Silent())
+        context = Context(folder=beside, calibration=feeds, profile=PROFILE, progress=Silent(), layers=layers)
         before, artifact = artifact, step.apply(artifact, step.Config(**config), context)
         for path in before.folder.iterdir():
             if not (beside / path.name).exists() and path.name not in (WIDTHS, "model.safetensors"):
@@ -259,6 +264,78 @@ def test_attentions_of_unequal_numbers_of_heads_are_fused_and_rounded(tiny_model
     counts = [{one.name: one.i for one in node.attribute}["q_num_heads"] for node in fused]
     assert counts == [3, 1]
     assert sum(node.op_type == "MatMulInteger" for node in nodes) == 12
+
+
+class Layers:
+    """FIXTURE: a target on which products take as long as they have multiplications, in fours of units."""
+
+    def seconds(self, shape, units, *, dtype, one_token):
+        self.asked = (dtype, one_token)
+        cost = sum(shape.produced) * shape.inside + shape.consumed * shape.outside
+        step = 4 if shape.kind == "ffn" else 1
+        return [cost * step * -(-count // step) for count in units]
+
+
+@pytest.mark.parametrize("uniform", [True, False])
+@pytest.mark.parametrize(("name", "step"), [("bert", ffn), ("llama", ffn), ("gpt2", heads)])
+def test_widths_are_found_for_a_share_of_the_time(name, step, uniform, tiny_models, tmp_path):
+    config = {"latency": 0.8, "multiple": 1, "uniform": uniform, "dtype": "fp32"}
+    timed = Layers()
+    pruned = prune(tiny_models(name), tmp_path, name, [(step, config)], layers=timed)
+    spent = []
+    for folder in (tiny_models(name), pruned.folder):
+        module = load_module(folder, tiny.ARCHITECTURES[name][2])
+        sites = _sites(module)
+        spent.append(
+            sum(
+                timed.seconds(layer_shape(module, one), [len(one.units)], dtype="fp32", one_token=True)[0]
+                for one in sites
+            )
+        )
+    assert 0.6 < spent[1] / spent[0] <= 0.8
+    assert timed.asked[0] == "fp32"
+
+
+def test_without_a_clock_a_share_of_the_time_is_refused(tiny_models, tmp_path):
+    with pytest.raises(CompressError, match="nothing here that layers could be timed with"):
+        prune(tiny_models("bert"), tmp_path, "bert", [(ffn, {"latency": 0.8})])
+
+
+@pytest.mark.parametrize("config", [{}, {"ratio": 0.5, "latency": 0.5}])
+def test_one_budget_is_given(config):
+    with pytest.raises(ValueError, match="give one of ratio, latency"):
+        ffn.Config(**config)
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+def test_the_time_of_a_checkpoint_by_part(name, tiny_models):
+    task = tiny.ARCHITECTURES[name][2]
+    subject = Subject(name=name, folder=tiny_models(name), task=task, runtime="torch")
+    found = measure_shares(subject, load_profile("cpu"))
+    assert {"attention", "ffn", "norm", "embedding"} <= set(found.shares)
+    assert sum(found.shares.values()) == pytest.approx(1)
+    assert found.workload == ("prefill" if task == "text-generation" else "throughput")
+
+
+def test_what_pruning_would_save_of_the_time_follows_the_measured_shares(tiny_models):
+    parts = {"attention": 30.0, "ffn": 50.0, "norm": 10.0, "embedding": 10.0}
+    lines = tuple(
+        TimeLine(name=name, before_ms=value, after_ms=1.0, before_count=1, after_count=1)
+        for name, value in parts.items()
+    )
+    measured = Operators(
+        workload="throughput", batch=1, length=8, by_type=(), by_component=lines, profiled=("before",)
+    )
+    folder, task = tiny_models("bert"), "feature-extraction"
+    saved = saving_lines(folder, task, parameters=1000, operators=measured)
+    depth = len(hollow_module(folder, task).encoder.layer)
+    assert {one.step: one.latency_share for one in saved} == {
+        "prune.layers": pytest.approx(0.9 / depth), "prune.ffn": pytest.approx(0.125),
+        "prune.heads": pytest.approx(0.075), "prune.vocabulary": 0.0,
+    }  # fmt: skip
+    assert all(one.share == one.parameters / 1000 for one in saved)
+    unmeasured = saving_lines(folder, task, parameters=1000, operators=None)
+    assert {one.latency_share for one in unmeasured} == {None}
 
 
 def test_a_plan_predicts_what_stays(tiny_models):

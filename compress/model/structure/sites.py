@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from compress.core.errors import CompressError
+from compress.core.layers import LayerShape
 from compress.model.structure.influence import Units, find_units
 from compress.model.structure.stack import Stack, find_stack, linears, matrix_of
 
@@ -104,6 +105,19 @@ def unit_size(module: torch.nn.Module, site: Site) -> int:
         linear = module.get_submodule(name)
         size += rows.shape[1] * (matrix_of(linear).shape[1] + (linear.bias is not None))
     return size
+
+
+def layer_shape(module: torch.nn.Module, site: Site) -> LayerShape:
+    """The sizes of a site's matrices: how long it takes depends on them alone."""
+    consumer = matrix_of(module.get_submodule(site.units.consumer))
+    producers = [matrix_of(module.get_submodule(name)) for name in site.units.rows]
+    return LayerShape(
+        kind=site.kind,
+        inside=int(producers[0].shape[1]),
+        outside=len(consumer),
+        produced=tuple(int(rows.shape[1]) for rows in site.units.rows.values()),
+        consumed=int(site.units.columns.shape[1]),
+    )
 
 
 def _signature(block: torch.nn.Module) -> object:

@@ -30,12 +30,14 @@ from compress.decoder.parity import compare_cached
 from compress.decoder.routed import refuse_experts
 from compress.decoder.rows import RowNumbers
 from compress.decoder.skeleton import Values, filled, skeleton, streamed
+from compress.graph.components import component_by_name
 from compress.graph.ort import OrtRunner
 from compress.graph.parity import RELATIVE
 from compress.model.load import load_module
 from compress.model.quantized import QuantizedCheckpoint
 from compress.model.safety import read_json
 from compress.model.sidecars import copy_sidecars
+from compress.model.structure.widths import read_widths
 from compress.passes.export.onnx import EXPORT_FACTS
 
 if TYPE_CHECKING:
@@ -99,11 +101,17 @@ def _refuse_others(artifact: Artifact) -> None:
 def _write_graph(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: Path) -> None:
     """Make the graph with products in fp32, and the runtime's settings beside it."""
     config = read_json(artifact.folder / "config.json", code="config-missing")
-    make = _build if builder.is_built(config) else _trace
+    make = _build if builder.is_built(config) and not _other_heads(artifact.folder) else _trace
     graph = make(artifact, checkpoint, target)
     # Weights go beside the graph whatever their size: the runtime maps that file instead of copying it.
     path = target / GRAPH_NAME
     ir.save(graph, path, external_data=f"{path.name}.data", size_threshold_bytes=_INLINE)
+
+
+def _other_heads(folder: Path) -> bool:
+    """Whether attention has other widths than config.json says, which the builder goes by."""
+    linears = read_widths(folder).linears
+    return any(component_by_name(f"{name}.weight") == "attention" for name in linears)
 
 
 def _build(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: Path) -> ir.Model:

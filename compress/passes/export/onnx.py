@@ -20,7 +20,7 @@ from compress.graph.io import SINGLE_FILE_LIMIT, read_graph, write_graph
 from compress.graph.naming import name_by_module
 from compress.graph.parity import Parity, compare
 from compress.graph.session import open_runner
-from compress.model.inputs import Inputs, inputs_of
+from compress.model.inputs import Inputs, inputs_of, on_own_inputs
 from compress.model.load import load_module
 from compress.model.quiet import quiet_exporter
 from compress.model.sidecars import copy_sidecars
@@ -96,8 +96,9 @@ _WANTED = ("last_hidden_state", "pooler_output", "logits", "start_logits", "end_
 def _output_names(module: torch.nn.Module, inputs: Inputs, task: str) -> tuple[str, ...]:
     if getattr(module.config, "use_cache", False):
         module.config.use_cache = False
-    with torch.inference_mode():
-        result = module(**inputs.sample(batch=1, length=16, seed=0), return_dict=True)
+    sample = inputs.sample(batch=1, length=16, seed=0)
+    with on_own_inputs(module, sample), torch.inference_mode():
+        result = module(**sample, return_dict=True)
     names = tuple(name for name in _WANTED if isinstance(result.get(name), torch.Tensor))
     if task == "feature-extraction" and "input_ids" in inputs.names:
         # A text encoder's pooler is a head of its pre-training; embeddings pool the hidden states.

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from compress.core.artifact import ArtifactKind
 from compress.core.config import Frozen
+from compress.core.layers import LayerDtype
 from compress.passes.narrowing import Narrowing, narrow
 
 if TYPE_CHECKING:
@@ -25,8 +26,14 @@ PRODUCES = ArtifactKind.CHECKPOINT
 class Config(Frozen):
     """How many heads go."""
 
-    ratio: float = Field(gt=0, lt=1)
+    ratio: float | None = Field(default=None, gt=0, lt=1)
     """Share of the heads (key-value heads) that is removed."""
+    latency: float | None = Field(default=None, gt=0, lt=1)
+    """Instead of `ratio`: share of the time of the blocks' attention and feed-forward layers that is left, by
+    layers timed on this host (the target has to be this host).
+    """
+    dtype: LayerDtype = "int8"
+    """With `latency`: what products will be computed in when the recipe is done."""
     uniform: bool = True
     """The same number from each layer, for which most configurations have a word. Otherwise as many weights
     go from the layers where it does least, and `widths.json` tells the widths.
@@ -37,6 +44,12 @@ class Config(Frozen):
     """Refit the output projection by least squares."""
     items: int = Field(default=256, gt=0)
     """Calibration items."""
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Config:
+        if (self.ratio is None) == (self.latency is None):
+            raise ValueError("give one of ratio, latency")
+        return self
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
@@ -50,6 +63,6 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
 
 
 def remaining(config: Config, depth: int) -> dict[str, float]:
-    """The share of weights that stays, by component."""
+    """The share of weights that stays, by component; with `latency` taken for that share."""
     del depth
-    return {"attention": 1 - config.ratio}
+    return {"attention": 1 - config.ratio if config.ratio is not None else config.latency or 1.0}

@@ -78,6 +78,21 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     return artifact.at(target)
 
 
+def kept_shares(config: Config, artifact: Artifact, rows: Sequence[Row]) -> dict[str, float]:
+    """For `plan`: the share that stays of each stored tensor with an axis of tokens, by its name. With `keep:
+    expected` the embedding is read, the one weight that a plan reads.
+
+    Raises:
+        CompressError: as `apply` does.
+    """
+    folder, task = artifact.folder, artifact.task
+    total = weights.embedding_rows(folder, task)
+    document = json.loads((folder / "tokenizer.json").read_text(encoding="utf8"))
+    wanted = _wanted(config, document, _counts(rows, folder, task), artifact, folder)
+    numbers = _numbers(wanted, document, folder, total)
+    return dict.fromkeys(weights.vocabulary_axes(folder, task), len(numbers) / total)
+
+
 def _numbers(wanted: set[int], document: Document, folder: Path, rows: int) -> dict[int, int]:
     """From the ids of tokens that stay, the `wanted` ones among them, to their new ones.
 

@@ -34,3 +34,17 @@ def test_a_graph_that_is_none(artifact, capsys):
     (artifact / "model.onnx").write_bytes(b"\xff" * 100)
     assert main(["inspect", str(artifact)]) == 2
     assert "error[graph-invalid]" in capsys.readouterr().err
+
+
+def test_the_time_of_a_call_by_part_on_request(artifact, capsys):
+    assert main(["inspect", str(artifact), "--latency", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["latency"]
+    assert (found["workload"], found["batch"]) == ("throughput", 32)
+    assert [(part["component"], part["share"]) for part in found["parts"]] == [("embedding", 1.0)]
+    assert list(found["operator_milliseconds"]) == ["Gather"]
+
+
+def test_nothing_is_run_unless_asked(artifact, capsys, monkeypatch):
+    monkeypatch.setattr("compress.measure.profiler.node_times", None)
+    assert main(["inspect", str(artifact), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["latency"] is None

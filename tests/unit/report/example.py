@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from compress.core.operators import Operators, SavingLine, TimeLine
 from compress.core.report import (
     Accuracy,
     Baselines,
@@ -70,6 +71,40 @@ def report(
             ),
         ),
         steps=_steps(),
+        operators=_operators() if measured else None,
+    )
+
+
+def _operators() -> Operators:
+    types = [
+        ("MatMul", 214.3, 0.0, 36, 0),
+        ("DynamicQuantizeMatMul", 0.0, 61.27, 0, 18),
+        ("MatMulIntegerToFloat", 0.0, 19.4, 0, 18),
+        ("Attention", 30.8, 29.9, 6, 6),
+        ("Gelu", 17.2, 16.8, 6, 6),
+        ("SkipLayerNormalization", 6.14, 6.02, 12, 12),
+        ("Gather", 1.911, 1.207, 3, 3),
+        ("DynamicQuantizeLinear", 0.0, 1.143, 0, 6),
+        ("Add", 0.318, 0.306, 2, 2),
+        ("Cast", 0.0021, 0.0018, 1, 1),
+        ("Where", 0.004, 0.004, 1, 1),
+    ]
+    parts = [
+        ("ffn", 161.2, 67.1, 18, 18),
+        ("attention", 101.3, 61.4, 24, 30),
+        ("norm", 6.14, 6.02, 12, 12),
+        ("embedding", 2.229, 1.513, 5, 5),
+        ("other", 0.0061, 0.0058, 2, 2),
+    ]
+    sides = ("before", "after")
+    lines = [
+        tuple(
+            TimeLine(name=n, before_ms=b, after_ms=a, before_count=c, after_count=d) for n, b, a, c, d in rows
+        )
+        for rows in (types, parts)
+    ]
+    return Operators(
+        workload="throughput", batch=32, length=128, by_type=lines[0], by_component=lines[1], profiled=sides
     )
 
 
@@ -172,6 +207,7 @@ def evidence() -> Evidence:
         components=_components(),
         candidates=_candidates(),
         noise=["load average 1.7 on 2 cores while measuring", "latency of PyTorch varied by 21% (two modes)"],
+        savings=_savings(),
         notes=["OpenVINO was not tried: the extra is not installed"],
     )
 
@@ -194,6 +230,22 @@ def mixed() -> tuple[Report, Evidence]:
                 )
             )
     return plain, found.model_copy(update={"sensitivity": tuple(groups)})
+
+
+def _savings() -> tuple[SavingLine, ...]:
+    rows = [
+        ("prune.vocabulary", "half of 30,522 tokens", 5860224, 0.0),
+        ("prune.layers", "1 of 6 blocks", 1774464, 0.161),
+        ("prune.ffn", "a quarter of 1536 features at 6 places", 1771776, 0.149),
+        ("prune.heads", "a quarter of 12 key-value heads at 6 places", 886464, 0.093),
+    ]
+    return tuple(
+        SavingLine(
+            step=step, removes=what, parameters=count, size_bytes=4 * count,
+            share=count / 22713216, latency_share=time,
+        )
+        for step, what, count, time in rows
+    )  # fmt: skip
 
 
 def _samples() -> tuple[Samples, ...]:
@@ -270,6 +322,7 @@ def hostile(text: str) -> tuple[Report, Evidence]:
                 }
             ),
             "steps": steps,
+            "operators": _hostile_operators(text),
         }
     )
     facts = found.model_copy(
@@ -294,9 +347,16 @@ def hostile(text: str) -> tuple[Report, Evidence]:
             ),
             "noise": [text],
             "notes": [text],
+            "savings": tuple(one.model_copy(update={"step": text, "removes": text}) for one in found.savings),
         }
     )
     return poisoned, facts
+
+
+def _hostile_operators(text: str) -> Operators:
+    found = _operators()
+    by_type = tuple(line.model_copy(update={"name": text}) for line in found.by_type[:1])
+    return found.model_copy(update={"workload": text, "by_type": by_type, "by_component": by_type})
 
 
 def decoder() -> tuple[Report, Evidence]:

@@ -28,6 +28,7 @@ def test_the_keys_of_report_json_are_the_contract():
     document = json.loads(render_all(example.report(), example.evidence())["report.json"])
     assert set(document) == {
         "schema_version", "model", "target", "baselines", "result", "speedup", "accuracy", "gate", "steps",
+        "operators",
     }  # fmt: skip
     assert set(document["accuracy"]) == {
         "metric", "kind", "items", "baseline", "result", "drop", "drop_upper_95",

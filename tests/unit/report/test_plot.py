@@ -5,10 +5,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from compress.report.charts import Limit, Row, Stack, bars, intervals, stacked, strips
+from compress.report.charts import Limit, Pair, Row, Stack, bars, intervals, pairs, stacked, strips
 from compress.report.figures import percentile
 from compress.report.plot import NARROW, WIDE, log_scale, nice_step, scale, svg
 from compress.report.scatter import Axes, Dot, place_labels, scatter
@@ -137,3 +137,19 @@ def test_numbers_of_points_that_touch_do_not_overlap():
     labels = place_labels([(100.0, 100.0), (104.0, 100.0), (100.0, 103.0)], (0.0, 0.0, 300.0, 200.0))
     gaps = [np.hypot(a[0] - b[0], a[1] - b[1]) for n, a in enumerate(labels) for b in labels[:n]]
     assert min(gaps) >= 13
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+@settings(deadline=None)
+@given(values=st.lists(st.tuples(st.floats(0.01, 1e4), st.floats(0.01, 1e4)), min_size=1, max_size=5))
+def test_bars_of_a_pair_end_at_their_values(width, values):
+    rows = [Pair(str(n), before, after, ("t", "t")) for n, (before, after) in enumerate(values)]
+    root = tree(pairs(rows, title="unit", width=width))
+    value_at, pixel = read_axis(root)
+    ends = [value_at(float(r.get("x")) + float(r.get("width"))) for r in root.iter("rect")]
+    assert ends == pytest.approx([end for pair in values for end in pair], abs=1.5 * pixel + 1e-9)
+
+
+def test_a_side_that_is_not_known_has_no_bar():
+    root = tree(pairs([Pair("a", 1.0, None, ("1", "0"))], title="unit", width=WIDE))
+    assert len(list(root.iter("rect"))) == 1

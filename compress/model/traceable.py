@@ -1,0 +1,34 @@
+"""Architectures that are known not to become ONNX graphs, so that nobody waits for an export to fail.
+
+Each was tried with small weights under torch 2.13 and transformers 5; other architectures are simply tried.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from compress.core.errors import CompressError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MISSING = {
+    "funnel": "it pools the text between blocks, and torch's exporter fixes the length of the text",
+    "longformer": "it parts the text into windows, whose number torch's exporter cannot keep open",
+    "mamba": "its recurrence walks over the tokens in Python, and torch's exporter fixes their number",
+    "nystromformer": "it takes texts of whole multiples of num_landmarks tokens alone, not of any length",
+    "xlnet": "its relative positions use an operator on numbers that ONNX export does not have",
+}
+
+
+def refuse_untraceable(config: Mapping[str, Any]) -> None:
+    """Refuse a `config.json` of an architecture that cannot be exported.
+
+    Raises:
+        CompressError: what is missing, by the architecture's name.
+    """
+    kind = str(config.get("model_type", ""))
+    if kind in _MISSING:
+        message = f"'{kind}' models cannot be exported to ONNX with texts of any length: {_MISSING[kind]}"
+        hint = "choose a model of another architecture (bert, modernbert, llama and most others export)"
+        raise CompressError("architecture-untraceable", message, hint=hint)
