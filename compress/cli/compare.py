@@ -63,11 +63,14 @@ def compare(
         return
     from compress.report import comparison as page
     from compress.report import format as fmt
+    from compress.report.names import with_short_names
     from compress.report.target import sentence
     from compress.report.terminal import rich_table
 
-    shown = [page.table(found), page.speedups(found)] if len(found.models) > 1 else [page.table(found)]
-    for one in shown:
+    found = with_short_names(found)
+    others = [page.speedups(found)] if len(found.models) > 1 else []
+    costs = page.costs(found)
+    for one in [page.table(found), *others, *([costs] if costs.rows else [])]:
         console.out(fmt.plain(one.title))
         console.print(rich_table(one))
     if len(found.models) > 1:

@@ -18,27 +18,53 @@ if TYPE_CHECKING:
 
 
 def table(comparison: Comparison) -> Table:
-    """One row a model: size, speed, memory, accuracy, and whether it is on the front."""
+    """One row a model: size, accuracy, speed, memory, and whether it is on the front."""
     marked = "" if comparison.target.measured else " (estimated)"
     columns: list[Column] = [("size", "size_bytes", fmt.size)]
     timed: list[Column] = [
         ("latency p50", "latency_ms.p50", fmt.milliseconds),
         ("throughput", "throughput_per_s", fmt.rate),
-        ("prefill", "prefill_tokens_per_s", fmt.rate),
-        ("decode", "decode_tokens_per_s", fmt.rate),
+        ("first token", "time_to_first_token_ms", fmt.milliseconds),
+        ("prefill tokens", "prefill_tokens_per_s", fmt.rate),
+        ("decoded tokens", "decode_tokens_per_s", fmt.rate),
         ("peak memory", "peak_rss_bytes", fmt.size),
     ]
+    if decodes(comparison):
+        timed = [one for one in timed if one[1] != "latency_ms.p50"]
     columns += [(f"{name}{marked}", key, write) for name, key, write in timed if _known(comparison, key)]
-    score, costs = _score_name(comparison), _cost_columns(comparison)
+    score = _score_name(comparison)
     rows = []
     for one in comparison.models:
         values = [fmt.figure(one.figures, key) for _, key, _ in columns]
-        cells = [Cell(write(value), value) for (_, _, write), value in zip(columns, values, strict=True)]
-        rows.append((_name(one), *cells, *_costs(one, costs), *_accuracy(one, score), _front(one)))
-    names = tuple(name for name, _, _ in columns)
+        size, *speed = [
+            Cell(write(value), value) for (_, _, write), value in zip(columns, values, strict=True)
+        ]
+        rows.append((_name(one), size, *_accuracy(one, score), *speed, _front(one)))
+    size_name, *names = (name for name, _, _ in columns)
     accuracy = (score, "lost against the first") if score else ()
     title = f"Compared for {fmt.clean(comparison.target.profile)}, on the same {_items(comparison)}"
-    return Table(title, ("model", *names, *costs, *accuracy, "front"), tuple(rows))
+    return Table(title, ("model", size_name, *accuracy, *names, "front"), tuple(rows))
+
+
+def decodes(comparison: Comparison) -> bool:
+    """Whether the latency is that of a token, which the rate of decoded tokens says already."""
+    return _known(comparison, "decode_tokens_per_s")
+
+
+def costs(comparison: Comparison) -> Table:
+    """What each model's inferences or tokens cost; without rows where neither energy nor price is known."""
+    found = [one for one in comparison.models if one.cost is not None]
+    unit = next((one.cost.unit for one in found if one.cost), "")
+    marked = "" if comparison.target.measured else " (estimated)"
+    known = {"energy": "joules", f"money{marked}": "usd"}
+    named = {title: key for title, key in known.items() if any(getattr(one.cost, key) for one in found)}
+    rows = tuple((_name(one), _seconds(one), *_costs(one, named)) for one in found) if named else ()
+    return Table(f"Cost of {unit}", ("model", f"time{marked}", *named), rows)
+
+
+def _seconds(one: Compared) -> Cell:
+    seconds = one.cost.seconds if one.cost else None
+    return Cell(fmt.seconds(seconds), seconds)
 
 
 def speedups(comparison: Comparison) -> Table:
@@ -104,15 +130,6 @@ def lost(found: Standing) -> str:
     if found.low is None:
         return f"{drop} ({fmt.AT_MOST} {high})"
     return f"{drop} ({fmt.drop(found.low, found.metric).split(' ')[0].rstrip('%')} to {high})"
-
-
-def _cost_columns(comparison: Comparison) -> dict[str, str]:
-    """Headings of what is known of cost, and the key of each in `Cost`."""
-    found = [one.cost for one in comparison.models if one.cost is not None]
-    unit = next((one.unit for one in found), "")
-    marked = "" if comparison.target.measured else " (estimated)"
-    named = {f"energy of {unit}": "joules", f"cost of {unit}{marked}": "usd"}
-    return {title: key for title, key in named.items() if any(getattr(one, key) is not None for one in found)}
 
 
 def _costs(one: Compared, columns: dict[str, str]) -> list[Cell]:

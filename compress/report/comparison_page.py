@@ -10,6 +10,7 @@ from compress.report import format as fmt
 from compress.report.charts import Limit, Row, bars, intervals
 from compress.report.figures import figure, sample_figures
 from compress.report.html import environment
+from compress.report.names import with_short_names
 from compress.report.target import sentence
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 _NAME = 28
 
 
-def render_comparison(found: Comparison) -> str:
+def render_comparison(comparison: Comparison) -> str:
     """The page. Every text from outside is escaped by the template engine."""
+    found = with_short_names(comparison)
     return (
         environment()
         .get_template("comparison.html.j2")
@@ -31,6 +33,7 @@ def render_comparison(found: Comparison) -> str:
             conditions=sentence(found.target),
             models=words.table(found),
             speedups=words.speedups(found),
+            costs=words.costs(found),
             speed=_speedups(found),
             accuracy=_losses(found),
             bars=_bars(found),
@@ -83,9 +86,11 @@ def _intervals(
 
 
 def _bars(found: Comparison) -> list[Figure]:
+    latency = ("latency_ms.p50", "Latency, median", "milliseconds", 1.0, fmt.milliseconds, "less")
     kinds = (
         ("size_bytes", "Size", "MB", 1e-6, fmt.size, "less"),
-        ("latency_ms.p50", "Latency, median", "milliseconds", 1.0, fmt.milliseconds, "less"),
+        ("time_to_first_token_ms", "Time to first token", "milliseconds", 1.0, fmt.milliseconds, "less"),
+        *(() if words.decodes(found) else (latency,)),
         ("throughput_per_s", "Throughput", "items a second", 1.0, fmt.rate, "more"),
         ("decode_tokens_per_s", "Decoded tokens", "tokens a second", 1.0, fmt.rate, "more"),
         ("peak_rss_bytes", "Peak memory", "MB", 1e-6, fmt.size, "less"),

@@ -38,10 +38,10 @@ def _cells(one: Cost, columns: int) -> list[Cell]:
 
 
 def energy(one: Cost | None) -> str:
-    """`34.1 J (estimated)`, or in kWh from a million joules on."""
+    """`34.1 J (estimated)`, or in kWh from a hundred thousand joules on."""
     if one is None or one.joules is None:
         return fmt.ABSENT
-    large = one.joules >= 1e6
+    large = one.joules >= 1e5
     text = f"{fmt.significant(one.joules / 3.6e6)} kWh" if large else f"{fmt.significant(one.joules)} J"
     return text if one.energy == "measured" else f"{text} (estimated)"
 

@@ -54,13 +54,13 @@ def milliseconds(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration given in seconds: `0.21 s`, `48.1 s`, `3 min 20 s`."""
+    """A duration given in seconds: `0.21 s`, `48.1 s`, `3 min 20 s`, `31 h 45 min`."""
     if value is None:
         return ABSENT
     if value < 120:
         return f"{significant(value)} s"
     minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest} s"
+    return f"{minutes} min {rest} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def rate(value: float | None, unit: str = "/s") -> str:
