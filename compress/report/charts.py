@@ -214,7 +214,9 @@ def pairs(rows: Sequence[Pair], *, title: str, width: float) -> Drawing:
 
 def _pair(row: Pair, layout: _Layout, index: int, x: Scale) -> Markup:
     centre, parts = layout.centre(index), [layout.label(index)]
-    sides = ((row.before, "c-ort", centre - 14), (row.after, "c-result", centre + 1))
+    alone = row.before is None or row.after is None  # then it stands beside its label
+    tops = (centre - 6.5, centre - 6.5) if alone else (centre - 14, centre + 1)
+    sides = ((row.before, "c-ort", tops[0]), (row.after, "c-result", tops[1]))
     for (value, style, top), text in zip(sides, row.texts, strict=True):
         if value is not None:
             width = max(x(value) - x(0.0), 1.0)

@@ -30,8 +30,10 @@ def time_figures(report: Report, evidence: Evidence) -> list[Figure]:
     would save.
     """
     found = report.operators
-    figures = [] if found is None else [_parts(found, report), _operators(found, report)]
-    return figures + ([_savings(evidence.savings)] if evidence.savings else [])
+    parts = [] if found is None else [_parts(found, report)]
+    savings = [_savings(evidence.savings)] if evidence.savings else []
+    operators = [] if found is None else [_operators(found, report)]
+    return [*parts, *savings, *operators]
 
 
 def _parts(found: Operators, report: Report) -> Figure:
@@ -70,6 +72,7 @@ def _operators(found: Operators, report: Report) -> Figure:
         partial(_pairs, rows=rows),
         legend=tuple(Legend(styles[side], _SIDES[side]) for side in found.profiled),
         table=by_type(report),
+        half=False,
     )
 
 

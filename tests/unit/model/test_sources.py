@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from transformers.utils import logging
+
+from compress.model import sources
+
+
+def test_a_gguf_is_converted_without_the_bars_of_transformers(tmp_path, monkeypatch):
+    seen, said = [], []
+
+    def convert(path, folder):
+        seen.append(logging.is_progress_bar_enabled())
+        (folder / "config.json").write_text("{}")
+
+    monkeypatch.setattr(sources, "_convert", convert)
+    file = tmp_path / "model.gguf"
+    file.write_bytes(b"GGUF" + bytes(20))
+    folder = sources.gguf_folder(file, cache=tmp_path / "cache", note=said.append)
+    assert seen == [False]
+    assert logging.is_progress_bar_enabled()
+    assert said == ["dequantizing model.gguf to fp32"]
+    assert (folder / "config.json").exists()
+    sources.gguf_folder(file, cache=tmp_path / "cache", note=said.append)
+    assert len(seen) == 1
