@@ -32,7 +32,7 @@ def runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     seen = []
 
-    def run(model, settings, progress):
+    def run(model, settings, progress, device=None):
         values = settings.values
         seen.append((model, values))
         if model == "broken":
