@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from compress.report import format as fmt
 from compress.report import plot
-from compress.report.bytes_figures import dtype_style
 from compress.report.figures import Figure, Legend, figure
 from compress.report.tables import Cell, Table
 
@@ -106,8 +105,12 @@ def _place(group: GroupBits) -> _Place:
     return _Place(", ".join(dict.fromkeys(layers)), block, group)
 
 
+_STYLES = {2: "d-1", 3: "d-2", 4: "d-4", 8: "d-3"}
+"""Those of 4 and 8 bits as where dtypes are shown."""
+
+
 def _style(bits: int) -> str:
-    return dtype_style(f"int{bits}") if bits != 2 else "c-other"
+    return _STYLES.get(bits, "c-other")
 
 
 def _drawn(width: float, *, places: Sequence[_Place]) -> plot.Drawing:
