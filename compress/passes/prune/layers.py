@@ -29,7 +29,7 @@ from compress.model.structure.rewrite import save_changed
 from compress.model.structure.stack import find_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from compress.core.artifact import Artifact, Context, Feeds
     from compress.model.structure.stack import Stack
@@ -51,6 +51,8 @@ class Config(Frozen):
     """How many blocks, those of the smallest angular distance, are measured for each that is removed."""
     items: int = Field(default=64, gt=0)
     """Calibration items."""
+    tokens: int = Field(default=4096, gt=0)
+    """Of texts, so many tokens of them at most: each choice of blocks runs them once."""
 
     @model_validator(mode="after")
     def _one_of_three(self) -> Config:
@@ -121,7 +123,7 @@ def spread(depth: int, kept: int) -> list[int]:
 
 def _greedy(module: torch.nn.Module, stack: Stack, count: int, config: Config, context: Context) -> list[int]:
     """Without the block that matters least, `count` times over."""
-    feeds = context.calibration.feeds(items=config.items)
+    feeds = list(within(context.calibration.feeds(items=config.items), config.tokens))
     if not feeds:
         raise CompressError("data-empty", "no calibration data", hint="name some with --data")
     angles = angular_distances(module, stack, feeds)
@@ -138,6 +140,22 @@ def _greedy(module: torch.nn.Module, stack: Stack, count: int, config: Config, c
             keep = options[min(range(len(options)), key=lambda at: losses[at])]
             advance()
     return keep
+
+
+def within(feeds: Sequence[Feeds], tokens: int) -> Iterator[Feeds]:
+    """The first rows of batches of texts, with at most so many tokens (but one row at least); whatever is no
+    text is as it was.
+    """
+    for batch in feeds:
+        mask = batch.get("attention_mask")
+        if mask is None:
+            yield batch
+            continue
+        rows = int((mask.sum(axis=1).cumsum() <= tokens).sum()) or int(tokens > 0)
+        if not rows:
+            return
+        yield {name: array[:rows] for name, array in batch.items()}
+        tokens = tokens - int(mask[:rows].sum()) if rows == len(mask) else 0
 
 
 def _movable(stack: Stack) -> set[int]:
