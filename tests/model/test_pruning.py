@@ -25,7 +25,7 @@ from compress.model.structure.shrink import masked, narrowed
 from compress.model.structure.sites import find_sites, layer_shape, sites_of, with_tables
 from compress.model.structure.stack import find_stack, linears, matrix_of
 from compress.model.structure.widths import WIDTHS
-from compress.passes import narrowing
+from compress.passes import widths
 from compress.passes.export import fuse
 from compress.passes.export import onnx as export
 from compress.passes.prune import ffn, heads, layers, sparse
@@ -249,7 +249,7 @@ def test_refitting_leaves_less_error_than_cutting(tiny_models, tmp_path):
 
 
 def test_attentions_of_unequal_numbers_of_heads_are_fused_and_rounded(tiny_models, tmp_path, monkeypatch):
-    monkeypatch.setattr(narrowing, "allocate", lambda choices, target: [1, 3])
+    monkeypatch.setattr(widths, "allocate", lambda choices, target: [1, 3])
     checkpoint = prune(tiny_models("bert"), tmp_path, "bert", [(heads, {"ratio": 0.5, "uniform": False})])
     feed = {"input_ids": np.arange(5, 21).reshape(2, 8), "attention_mask": np.ones((2, 8), np.int64),
             "token_type_ids": np.zeros((2, 8), np.int64)}  # fmt: skip
