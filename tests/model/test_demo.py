@@ -45,7 +45,7 @@ def cosines(a, b):
 def test_the_artifact_is_smaller_and_means_the_same(artifact, original):
     report = json.loads((artifact / "report.json").read_text())
     assert report["result"]["size_bytes"] == (artifact / "model.onnx").stat().st_size
-    assert report["result"]["size_bytes"] <= 23_000_000
+    assert report["result"]["size_bytes"] <= 24_000_000  # OpenVINO's, where it is installed and the fastest
     assert report["gate"]["verdict"] == "pass"
     vectors = compress.load(artifact).encode(TEXTS)
     assert cosines(vectors, original).min() > 0.97
@@ -57,6 +57,7 @@ def test_the_report_has_exactly_its_keys(artifact):
     report = json.loads((artifact / "report.json").read_text())
     assert set(report) == {
         "schema_version", "model", "target", "baselines", "result", "speedup", "accuracy", "gate", "steps",
+        "operators",
     }  # fmt: skip
     assert set(report["accuracy"]) == {
         "metric", "kind", "items", "baseline", "result", "drop", "drop_upper_95",
