@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +47,14 @@ def target(tmp_path_factory):
     return path
 
 
+LIKE_OTHERS = ("distilbert", "xlm-roberta", "mpnet", "electra", "qwen3", "gemma3", "bart-encoder", "deit")
+"""What makes these different is tested by passes elsewhere; a whole run of each takes half a minute."""
+
+
 @pytest.mark.parametrize("name", tiny.ARCHITECTURES)
 def test_an_architecture_becomes_an_artifact(name, cli, tiny_models, data, recipe, target):
+    if name in LIKE_OTHERS and "COMPRESS_TEST_ALL" not in os.environ:
+        pytest.skip("set COMPRESS_TEST_ALL=1")
     task = tiny.ARCHITECTURES[name][2]
     # Random weights answer by a hair's breadth: what is held here is that answers are alike at all.
     allowed = "2x" if task in ("fill-mask", "text-generation") else "30%"
