@@ -40,7 +40,8 @@ GRAPH_NAME = "model.onnx"
 """The file name of the graph, where transformers.js, optimum and sentence-transformers look."""
 
 
-BESIDE = ("checkpoint", "bitsandbytes")
+GPTQ_FOLDER, BITSANDBYTES_FOLDER = "checkpoint", "bitsandbytes"
+BESIDE = (GPTQ_FOLDER, BITSANDBYTES_FOLDER)
 """Folders with the model in forms for other programs. They go with it, whatever later steps make of it."""
 
 

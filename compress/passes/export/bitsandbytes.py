@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from compress.core.artifact import ArtifactKind
+from compress.core.artifact import BITSANDBYTES_FOLDER, ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.model.load import quiet_transformers, refuse_not_finite
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ACCEPTS = ArtifactKind.CHECKPOINT
 PRODUCES = ArtifactKind.CHECKPOINT
 
-FOLDER = "bitsandbytes"
+FOLDER = BITSANDBYTES_FOLDER
 
 
 class Config(Frozen):

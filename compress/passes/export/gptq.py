@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from compress.core.artifact import ArtifactKind
+from compress.core.artifact import GPTQ_FOLDER, ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.model.dequantize import original_orientation
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 ACCEPTS = ArtifactKind.QUANTIZED
 PRODUCES = ArtifactKind.QUANTIZED
 
-FOLDER = "checkpoint"
+FOLDER = GPTQ_FOLDER
 """Where the layout is written, beside what it was made from."""
 
 _OURS = ("quantized.json", "gptq.json", "sensitivity.json", "step.json")
