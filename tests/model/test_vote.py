@@ -7,35 +7,12 @@ import shutil
 
 import pytest
 
-from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
-from compress.core.profile import load_profile
-from compress.core.recipe import Recipe
-from compress.graph.session import GENAI
-from compress.passes.export import genai
-from compress.passes.quantize import round as rounding
-from compress.pipeline.manifest import Source, write_manifest
-
 pytestmark = pytest.mark.model
 
 
-def step(pass_, artifact, config, folder):
-    folder.mkdir()
-    context = Context(folder=folder, calibration=Fixed([]), profile=load_profile("cpu"), progress=Silent())
-    return pass_.apply(artifact, pass_.Config(**config), context)
-
-
 @pytest.fixture(scope="module")
-def artifact(tiny_models, tmp_path_factory):
-    root = tmp_path_factory.mktemp("voting")
-    source = Artifact(kind=ArtifactKind.CHECKPOINT, folder=tiny_models("llama"), task="text-generation")
-    quantized = step(rounding, source, {"group_size": 16}, root / "quantized")
-    folder = step(genai, quantized, {}, root / "first").folder
-    write_manifest(
-        folder, created="2026-11-26T00:00:00+00:00", task="text-generation",
-        source=Source(ref="org/decoder", digest="d" * 64),
-        recipe=Recipe(name="int4", steps=(), runtime=GENAI), seed=0, host={}, versions={},
-    )  # fmt: skip
-    return folder
+def artifact(published_decoder):
+    return published_decoder
 
 
 def test_votes_are_counted_and_priced(artifact, cli, tmp_path):
