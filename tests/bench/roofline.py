@@ -245,17 +245,19 @@ def fit_constants(document: dict[str, Any], models: set[str]) -> Constants:
     )
 
 
+def _by_model(points: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The operators of each model, of all its points."""
+    names = sorted({point["model"] for point in points})
+    return [
+        [one for point in points if point["model"] == name for one in point["operators"]] for name in names
+    ]
+
+
 def _rate(points: list[dict[str, Any]], kind: str, cores: int) -> float | None:
     """GB/s of a core in operators of a kind that are no products: the median over models."""
     found = []
-    for name in sorted({point["model"] for point in points}):
-        ones = [
-            one
-            for point in points
-            if point["model"] == name
-            for one in point["operators"]
-            if one["type"] == kind and not one["operations"]
-        ]
+    for operators in _by_model(points):
+        ones = [one for one in operators if one["type"] == kind and not one["operations"]]
         moved = sum(one["activation_bytes"] for one in ones)
         took = sum(max(one["seconds"] - FITTED.call_s["cpu"], 1e-7) for one in ones)
         if moved and took:
@@ -265,12 +267,10 @@ def _rate(points: list[dict[str, Any]], kind: str, cores: int) -> float | None:
 
 def _efficiency(points: list[dict[str, Any]], kind: str, profile: Profile) -> float:
     found = []
-    for name in sorted({point["model"] for point in points}):
+    for operators in _by_model(points):
         ones = [
             one
-            for point in points
-            if point["model"] == name
-            for one in point["operators"]
+            for one in operators
             if one["operations"]
             and kind == ("attention" if one["type"] in ("Attention", "MultiHeadAttention") else one["dtype"])
         ]
