@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
 from compress.core.errors import CompressError
 from compress.graph.session import TensorSpec
+from compress.model.healing import loop
 from compress.model.load import load_module
 from compress.passes.heal import distill
 from compress.passes.prune import vocabulary
@@ -130,6 +131,16 @@ def test_a_student_with_fewer_tokens_learns(name, tiny_copy, tmp_path):
     )
     before, after = healed(folder, cut, task, tmp_path / "healed", rows=texts(80, seed=1))
     assert after < 0.9 * before
+
+
+@pytest.mark.parametrize("name", ["llama", "bert-mask"])
+def test_language_models_learn_in_sixteen_bits(name, tiny_copy, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_step_seconds", lambda healer, kind, mixed: 0.5 if mixed else 1.0)
+    folder, task = tiny_copy(name), tiny.ARCHITECTURES[name][2]
+    student = damaged(folder, tmp_path / "student")
+    timed = {"steps": None, "minutes": 0.02}
+    before, after = healed(folder, student, task, tmp_path / "healed", rows=texts(80), **timed)
+    assert after < before
 
 
 def test_labels_are_learned_from(tiny_copy, tmp_path):

@@ -12,6 +12,8 @@ from compress.core.errors import CompressError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from compress.model.healing.head import Head
+
     Tensors = Mapping[str, torch.Tensor]
 
 HEADS = ("logits", "start_logits", "end_logits")
@@ -20,37 +22,52 @@ HEADS = ("logits", "start_logits", "end_logits")
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """`hidden`: the last hidden states (B, T, D) (of pictures also (B, C, H, W)); `mask` (B, T): which of
-    them are of the item; `pooled` (B, D): the embeddings of models that give such; `logits` by name.
+    them are of the item; `pooled` (B, D): the embeddings of models that give such; `logits` by name, or
+    `features` (B, T, D), what the head that would make them is given.
     """
 
     hidden: torch.Tensor | None
     mask: torch.Tensor | None
     pooled: torch.Tensor | None
     logits: dict[str, torch.Tensor] = field(default_factory=dict)
+    features: torch.Tensor | None = None
 
     def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Answer:
-        """The same with each tensor changed."""
+        """The same with each tensor changed; features that are the hidden states stay those."""
+        hidden = None if self.hidden is None else change(self.hidden)
+        other = None if self.features is None or self.features is self.hidden else change(self.features)
         return Answer(
-            hidden=None if self.hidden is None else change(self.hidden),
+            hidden=hidden,
             mask=self.mask,
             pooled=None if self.pooled is None else change(self.pooled),
             logits={name: change(value) for name, value in self.logits.items()},
+            features=hidden if self.features is self.hidden else other,
         )
 
     def size_bytes(self) -> int:
         """What it takes to keep it."""
-        tensors = [self.hidden, self.pooled, *self.logits.values()]
+        other = None if self.features is self.hidden else self.features
+        tensors = [self.hidden, self.pooled, other, *self.logits.values()]
         return sum(one.numel() * one.element_size() for one in tensors if one is not None)
 
 
-def answer(module: torch.nn.Module, feeds: Tensors, *, pooling: Sequence[str] = (), states: bool) -> Answer:
+def answer(
+    module: torch.nn.Module,
+    feeds: Tensors,
+    *,
+    pooling: Sequence[str] = (),
+    states: bool,
+    head: Head | None = None,
+) -> Answer:
     """Run a module. `pooling` are the modes by which hidden states become an embedding; without any and
     without logits it is the mean, or what the module pooled itself. `states` asks modules with a head
-    for the hidden states before it.
+    for the hidden states before it. With a `head` there are features in place of logits.
 
     Raises:
         CompressError: the module gives neither logits nor hidden states.
     """
+    if head is not None:
+        return _headless(module, feeds, head, states=states)
     result = module(**feeds, return_dict=True, **({"output_hidden_states": True} if states else {}))
     logits = {name: result[name] for name in HEADS if isinstance(result.get(name), torch.Tensor)}
     hidden = _hidden(result)
@@ -62,6 +79,16 @@ def answer(module: torch.nn.Module, feeds: Tensors, *, pooling: Sequence[str] = 
     if not logits and hidden is not None:
         pooled = _pooled(result, feeds, hidden, mask, pooling)
     return Answer(hidden=hidden, mask=mask, pooled=pooled, logits=logits)
+
+
+def _headless(module: torch.nn.Module, feeds: Tensors, head: Head, *, states: bool) -> Answer:
+    asked = {"output_hidden_states": True} if states and not head.last else {}
+    with head.off():
+        result = module(**feeds, return_dict=True, **asked)
+    features = result["logits"]
+    hidden = features if head.last else _hidden(result)
+    mask = None if hidden is None else _mask(feeds, hidden)
+    return Answer(hidden=hidden, mask=mask, pooled=None, features=features)
 
 
 def _hidden(result: Any) -> torch.Tensor | None:

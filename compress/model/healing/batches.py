@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
     Tensors = dict[str, torch.Tensor]
 
+_HELD_OUT = 0.05
+_MOST_HELD_OUT = 16
+"""Share, and at most how many, of the batches that nothing is learned from."""
+_HELD_OUT_TOKENS = 8192
+"""About how many tokens of long texts those hold at most."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -42,6 +48,15 @@ class Batch:
     def device(self) -> torch.device:
         """Where its tensors are."""
         return next(iter(self.student.values())).device
+
+    def rows(self, count: int) -> Batch:
+        """Its first items."""
+        return Batch(
+            student={name: value[:count] for name, value in self.student.items()},
+            teacher={name: value[:count] for name, value in self.teacher.items()},
+            places=None if self.places is None else self.places[:count],
+            labels=None if self.labels is None else self.labels[:count],
+        )
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
@@ -119,3 +134,19 @@ def by_length(lengths: Sequence[int], size: int, *, seed: int) -> list[list[int]
         pool = sorted(order[start : start + 50 * size], key=lambda at: lengths[at])
         batches += [[int(at) for at in pool[first : first + size]] for first in range(0, len(pool), size)]
     return batches
+
+
+def divided(batches: Sequence[Batch], *, long: bool) -> tuple[list[Batch], list[Batch]]:
+    """What a training is judged by, and what it learns from (nothing, where there are too few). Where texts
+    are `long`, as those of language models, looks at them are too: some of each length are held out then,
+    with so many tokens at most.
+    """
+    count = min(max(round(_HELD_OUT * len(batches)), 1), _MOST_HELD_OUT)
+    if not long or len(batches) <= count:
+        return list(batches[:count]), list(batches[count:])
+    tokens = sum(int(one.mask.sum()) for one in batches) / len(batches)
+    count = min(count, max(1, int(_HELD_OUT_TOKENS / tokens)))
+    apart = len(batches) // count
+    held = range(apart // 2, apart // 2 + apart * count, apart)
+    rest = [one for at, one in enumerate(batches) if at not in held]
+    return [batches[at] for at in held], rest

@@ -17,7 +17,7 @@ from compress.model.healing.answers import Answer, answer
 from compress.model.healing.state import Run, restore, save
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from compress.core.artifact import Advance
@@ -30,13 +30,17 @@ WARM_UP = 0.05
 LOOKS = 12
 """How often the held-out batches are looked at."""
 SAVE_S = 30.0
-"""Seconds of training that a kill may cost, and one look."""
+"""Seconds of training that a kill may cost, and one look, where saving takes a tenth of them at most."""
+ASIDE = 0.1
+"""Most that looks, and saving, take as a share of a training that has so many seconds."""
 STALL_FROM = 0.5
 """Share of the training before which it never ends."""
 CLIP = 1.0
 """Longest gradient."""
 _PAYS = 0.9
 """What another kind of step must take at most, as a share of the plain one's time."""
+_TRIED_ROWS = 2
+"""Of a batch of a language model, by which kinds of step are compared: one has as many products for each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +80,8 @@ class Healer:
     states: bool = True
     work: Path | None = None
     """Where a killed training finds how far it was."""
+    _look_s: float = 0.0
+    """What the last look took."""
 
     def heal(self, advance: Advance) -> Run:
         """Train the student in place until the time is over or nothing gets better; it ends in the best
@@ -84,21 +90,26 @@ class Healer:
         # fused: one pass over each tensor took a ninth of the time of an operation at a time.
         optimizer = torch.optim.AdamW(self.student.parameters(), lr=self.schedule.learning_rate, fused=True)
         run = restore(self.work, self.student, optimizer) or self._begun()
-        told, saved = 0, run.seconds
+        told, saved, took = 0, run.seconds, 0.0
         while not self._over(run):
             start = time.monotonic()
             self._step(optimizer, run)
             run.seconds += time.monotonic() - start
             if self._due(run):
                 self._look(run)
-                if self.schedule.steps is not None or run.seconds - saved > SAVE_S:
-                    save(self.work, self.student, optimizer, run)
-                    saved = run.seconds
+                if self.schedule.steps is not None or run.seconds - saved > max(SAVE_S, took / ASIDE):
+                    saved, took = run.seconds, self._save(optimizer, run)
             done = run.step if self.schedule.steps is not None else int(run.seconds)
             advance(done - told)
             told = done
         self.student.load_state_dict(run.best)
         return run
+
+    def _save(self, optimizer: torch.optim.Optimizer, run: Run) -> float:
+        """Write how far the training is; the seconds that this took."""
+        start = time.monotonic()
+        save(self.work, self.student, optimizer, run)
+        return time.monotonic() - start
 
     def _over(self, run: Run) -> bool:
         """Whether the time is over, or nothing got better for a while. Not in the first half: while the
@@ -116,11 +127,11 @@ class Healer:
         number = self._number(run.step)
         for group in optimizer.param_groups:
             group["lr"] = self.schedule.rate(self.schedule.share(run))
-        loss = self._loss(self.batches[number], number)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        self._loss(self.batches[number], number).backward()
         torch.nn.utils.clip_grad_norm_(self.student.parameters(), CLIP)
         optimizer.step()
+        # Here and not before the next backward pass: what a forward pass keeps takes the place of gradients.
+        optimizer.zero_grad(set_to_none=True)
         run.step += 1
 
     def _number(self, step: int) -> int:
@@ -132,18 +143,28 @@ class Healer:
     def _loss(self, batch: Batch, number: int) -> torch.Tensor:
         theirs = self.teacher(batch, number=number)
         with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=self.schedule.bfloat16):
-            ours = answer(self.student, batch.student, pooling=self.pooling, states=self.states)
+            ours = self.answer(batch.student)
         return self.losses.of(_single(ours), theirs, batch)
 
+    def answer(self, feeds: Mapping[str, torch.Tensor]) -> Answer:
+        """What the student answers; features in place of logits where a head makes those."""
+        head = self.losses.heads.student if self.losses.heads else None
+        return answer(self.student, feeds, pooling=self.pooling, states=self.states, head=head)
+
     def _due(self, run: Run) -> bool:
-        """Whether it is time to look: every twelfth of the training, and at its end."""
+        """Whether it is time to look: every twelfth of the training, or less often where looks take long,
+        and at its end.
+        """
         share = self.schedule.share(run)
+        if self.schedule.steps is None and run.seconds - run.curve[-1][0] < self._look_s / ASIDE:
+            return share >= 1
         return share >= 1 or share * LOOKS >= len(run.curve)
 
     def _look(self, run: Run) -> None:
         start = time.monotonic()
         loss = self._held_out_loss()
-        run.seconds += time.monotonic() - start if run.curve else 0.0
+        self._look_s = time.monotonic() - start
+        run.seconds += self._look_s if run.curve else 0.0
         if not run.best or loss < run.least:
             run.best = {name: value.detach().clone() for name, value in self.student.state_dict().items()}
         run.curve.append((run.seconds, loss))
@@ -173,6 +194,9 @@ def take_fastest(healer: Healer) -> None:
     kind, mixed = best if seconds[best] < _PAYS * seconds[ways[0]] else ways[0]
     _attend(module, kind)
     healer.schedule = replace(healer.schedule, bfloat16=mixed)
+    if mixed and healer.losses.heads is not None:
+        healer.losses = replace(healer.losses, dtype=torch.bfloat16)
+        healer.teacher.use_bfloat16()
 
 
 def _attend(module: Any, kind: str | None) -> None:
@@ -183,13 +207,14 @@ def _attend(module: Any, kind: str | None) -> None:
 def _step_seconds(healer: Healer, kind: str | None, mixed: bool) -> float:
     """The less of two steps of a middling batch, after one to warm up."""
     batch = sorted(healer.batches, key=lambda one: one.mask.numel())[len(healer.batches) // 2]
+    batch = batch if healer.losses.heads is None else batch.rows(_TRIED_ROWS)
     _attend(healer.student, kind)
     times = []
     for _ in range(3):
         start = time.monotonic()
         with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=mixed):
-            found = answer(healer.student, batch.student, pooling=healer.pooling, states=healer.states)
-        tensors = [one for one in (found.hidden, *found.logits.values()) if one is not None]
+            found = healer.answer(batch.student)
+        tensors = [one for one in (found.hidden, found.features, *found.logits.values()) if one is not None]
         torch.stack([one.float().square().mean() for one in tensors]).sum().backward()
         times.append(time.monotonic() - start)
     healer.student.zero_grad(set_to_none=True)

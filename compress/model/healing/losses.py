@@ -14,10 +14,12 @@ import torch
 from torch.nn.functional import cosine_similarity, cross_entropy, log_softmax, mse_loss, normalize
 
 from compress.model.healing.answers import gathered
+from compress.model.healing.chunked import chunked_divergence
 
 if TYPE_CHECKING:
     from compress.model.healing.answers import Answer
     from compress.model.healing.batches import Batch
+    from compress.model.healing.head import Heads
 
 DIRECTION = 10.0
 """Weight of 1 - cosine of embeddings."""
@@ -37,10 +39,13 @@ _ROWS = 512
 @dataclass(frozen=True)
 class Losses:
     """The whole loss of a batch. `vocabulary` (V,) says which of the teacher's tokens each of the
-    student's is, where their vocabularies differ.
+    student's is, where their vocabularies differ. `heads` make logits where answers have features.
     """
 
     vocabulary: torch.Tensor | None = None
+    heads: Heads | None = None
+    dtype: torch.dtype = torch.float32
+    """What the products of heads are computed in."""
 
     def of(self, student: Answer, teacher: Answer, batch: Batch) -> torch.Tensor:
         """A number, to be made smaller."""
@@ -49,6 +54,8 @@ class Losses:
             parts.append(embedding_loss(student.pooled, teacher.pooled))
         for name in student.logits.keys() & teacher.logits.keys():
             parts.append(self._decisions(student, teacher, batch, name))
+        if student.features is not None and teacher.features is not None:
+            parts.append(self._products(student.features, teacher.features, batch))
         if batch.labels is not None and "logits" in student.logits:
             parts.append(LABELS * cross_entropy(student.logits["logits"], batch.labels))
         return torch.stack(parts).sum()
@@ -72,12 +79,26 @@ class Losses:
             return torch.zeros((), device=batch.device)
         if ours.ndim == 2:  # (B, T): a decision among positions
             return divergence(_masked(ours, batch.mask), _masked(theirs, batch.mask), temperature=1.0)
-        kept = batch.mask > 0 if batch.places is None else batch.places >= 0
-        if batch.places is not None:
-            theirs = gathered(theirs, batch.places)
-        if kept.shape != ours.shape[:2]:  # frames of sound
-            kept = torch.ones(ours.shape[:2], dtype=torch.bool, device=ours.device)
-        return position_loss(ours[kept], theirs[kept], self.vocabulary)
+        return position_loss(*_positions(ours, theirs, batch), self.vocabulary)
+
+    def _products(self, ours: torch.Tensor, theirs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The divergence of what heads make of features (B, T, D)."""
+        assert self.heads is not None
+        ours, theirs = _positions(ours, theirs, batch)
+        if not len(ours):
+            return ours.sum() * 0
+        student, teacher = self.heads.products(ours, theirs)
+        return chunked_divergence(student, teacher, dtype=self.dtype)
+
+
+def _positions(ours: torch.Tensor, theirs: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of values (B, T, ..) of both those at the positions that are the same piece of text: (N, ..)."""
+    kept = batch.mask > 0 if batch.places is None else batch.places >= 0
+    if batch.places is not None:
+        theirs = gathered(theirs, batch.places)
+    if kept.shape != ours.shape[:2]:  # frames of sound
+        kept = torch.ones(ours.shape[:2], dtype=torch.bool, device=ours.device)
+    return ours[kept], theirs[kept]
 
 
 def embedding_loss(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from compress.model.healing.batches import Batch
+    from compress.model.healing.head import Head
 
 CACHE_BYTES = 1_500_000_000
 """What the answers to all batches may take together, for them to be kept."""
@@ -27,10 +28,12 @@ class Teacher:
         batches: int,
         pooling: Sequence[str] = (),
         states: bool = True,
+        head: Head | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self._module = module.eval().requires_grad_(False)
-        self._batches, self._pooling, self._states = batches, pooling, states
+        self._batches, self._pooling, self._states, self._head = batches, pooling, states, head
+        self._bfloat16 = False
         self._cache_bytes = cache_bytes
         self._kept: dict[int, Answer] = {}
         self.asked = 0
@@ -39,14 +42,28 @@ class Teacher:
     def __call__(self, batch: Batch, *, number: int) -> Answer:
         """What it answers to a batch, which has this `number` at every call."""
         if number not in self._kept:
-            with torch.no_grad():
-                found = answer(self._module, batch.teacher, pooling=self._pooling, states=self._states)
+            found = self._answer(batch)
             self.asked += 1
             if found.size_bytes() / 2 * self._batches > self._cache_bytes:
                 return found
             self._kept[number] = found.map(_half)
         # Also the first time as it is kept: a training that goes on after a kill must see the same.
         return self._kept[number].map(lambda tensor: tensor.to(batch.device, torch.float32))
+
+    def use_bfloat16(self) -> None:
+        """Multiply by matrices in bfloat16 from now on; sums of blocks and norms stay in fp32."""
+        self._bfloat16 = True
+        for part in self._module.modules():
+            if type(part) is torch.nn.Linear and (self._head is None or part is not self._head.linear):
+                part.to(torch.bfloat16)
+
+    def _answer(self, batch: Batch) -> Answer:
+        autocast = torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=self._bfloat16)
+        with torch.no_grad(), autocast:
+            found = answer(
+                self._module, batch.teacher, pooling=self._pooling, states=self._states, head=self._head
+            )
+        return found.map(lambda tensor: tensor.float()) if self._bfloat16 else found
 
 
 def _half(tensor: torch.Tensor) -> torch.Tensor:

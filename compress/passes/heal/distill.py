@@ -17,7 +17,8 @@ from compress.core.errors import CompressError
 from compress.core.paths import contained
 from compress.data.chunks import chunks
 from compress.graph.session import TensorSpec
-from compress.model.healing.batches import Batch, batch_of, by_length, same_places
+from compress.model.healing.batches import Batch, batch_of, by_length, divided, same_places
+from compress.model.healing.head import Heads, find_head
 from compress.model.healing.loop import Healer, Schedule, take_fastest
 from compress.model.healing.losses import Losses
 from compress.model.healing.teacher import Teacher
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 ACCEPTS = ArtifactKind.CHECKPOINT
 PRODUCES = ArtifactKind.CHECKPOINT
 
-_HELD_OUT = 0.05
-_MOST_HELD_OUT = 16
-"""Share, and at most how many, of the batches that nothing is learned from."""
 _MEDIA_ITEMS = 2048
 """Pictures or sounds at most: unlike texts they are prepared once and kept."""
 _WIDE = ("text-generation", "fill-mask")
@@ -103,19 +101,23 @@ def _healer(
     teacher: torch.nn.Module,
     batches: Sequence[Batch],
 ) -> Healer:
-    held = min(max(round(_HELD_OUT * len(batches)), 1), _MOST_HELD_OUT)
-    if len(batches) <= held:
+    held_out, batches = divided(batches, long=artifact.task in _WIDE)
+    if not batches:
         message = "there are too few rows to learn from: not two batches"
         raise CompressError("data-too-small", message, hint="give more text with --calibration")
     pooling = _pooling(artifact)
     states = artifact.task != "feature-extraction"
     small = sum(one.numel() for one in student.parameters()) <= _SMALL
+    losses = _losses(artifact, context, student, teacher, batches[0])
+    head = None if losses.heads is None else losses.heads.teacher
     healer = Healer(
         student=student,
-        teacher=Teacher(teacher, batches=len(batches), pooling=pooling, states=states),
-        losses=Losses(_shared_vocabulary(artifact, context)),
-        batches=batches[held:],
-        held_out=batches[:held],
+        teacher=Teacher(
+            teacher, batches=len(batches) + len(held_out), pooling=pooling, states=states, head=head
+        ),
+        losses=losses,
+        batches=batches,
+        held_out=held_out,
         schedule=Schedule(
             seconds=config.minutes * 60,
             steps=config.steps,
@@ -129,6 +131,24 @@ def _healer(
     if config.steps is None:
         take_fastest(healer)
     return healer
+
+
+def _losses(
+    artifact: Artifact,
+    context: Context,
+    student: torch.nn.Module,
+    teacher: torch.nn.Module,
+    batch: Batch,
+) -> Losses:
+    """With heads apart where both are language models that allow it."""
+    vocabulary = _shared_vocabulary(artifact, context)
+    if artifact.task not in _WIDE:
+        return Losses(vocabulary)
+    few = batch.rows(1)
+    ours, theirs = find_head(student, few.student), find_head(teacher, few.teacher)
+    if ours is None or theirs is None:
+        return Losses(vocabulary)
+    return Losses(vocabulary, Heads(ours, theirs, vocabulary))
 
 
 def _pooling(artifact: Artifact) -> tuple[str, ...]:

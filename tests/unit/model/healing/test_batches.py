@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
+import torch
 
 from compress.data.chunks import chunks
-from compress.model.healing.batches import by_length, same_places
+from compress.model.healing.batches import Batch, by_length, divided, same_places
 from tests.unit.model.vocabulary.test_tokenizer import cut
 from tests.unit.model.vocabulary.tokenizers_of import byte_bpe, wordpiece
 
@@ -53,3 +55,28 @@ def test_long_texts_are_cut_where_the_tokenizer_cuts():
     assert text.startswith(" ".join(parts)[: len(parts[0])])
     assert all(not core.encode(part).overflowing for part in parts)
     assert chunks("the dog", core) == ["the dog"]
+
+
+def sized(count, length):
+    feeds = [{"input_ids": torch.full((4, length), at)} for at in range(count)]
+    return [Batch(student=one, teacher=one) for one in feeds]
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 7, 40, 400])
+def test_what_is_held_out_is_not_learned(count, long):
+    batches = sized(count, 200)
+    held, rest = divided(batches, long=long)
+    assert 1 <= len(held) <= max(1, round(0.05 * count))
+    assert {id(one) for one in held} | {id(one) for one in rest} == {id(one) for one in batches}
+    assert len(held) + len(rest) == count
+    assert bool(rest) == (count > 1)
+
+
+def test_of_long_texts_some_of_each_part_are_held_out():
+    held, _ = divided(sized(400, 200), long=True)
+    places = [int(one.student["input_ids"][0, 0]) for one in held]
+    assert len(held) == 8192 // 800
+    assert np.ptp(np.diff(places)) == 0
+    assert places[0] < 40
+    assert places[-1] >= 360

@@ -1,0 +1,74 @@
+"""The divergence of products against the same of whole logits, which autograd differentiates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from compress.model.healing.chunked import Product, chunked_divergence
+from compress.model.healing.losses import divergence
+
+
+def random(seed, *shape, scale=1.0):
+    return torch.from_numpy(scale * np.random.default_rng(seed).normal(size=shape)).float()
+
+
+def products(*, bias):
+    ours = Product(
+        features=random(0, 37, 8).requires_grad_(),
+        weight=random(1, 50, 8).requires_grad_(),
+        bias=random(2, 50).requires_grad_() if bias else None,
+    )
+    theirs = Product(features=random(3, 37, 12), weight=random(4, 50, 12), bias=random(5, 50))
+    return ours, theirs
+
+
+def leaves(product):
+    return [one for one in (product.features, product.weight, product.bias) if one is not None]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("chunk", [None, 1, 10, 37])
+def test_loss_and_gradients_are_those_of_whole_logits(bias, chunk):
+    ours, theirs = products(bias=bias)
+    whole = divergence(
+        ours.logits(slice(None), torch.float32), theirs.logits(slice(None), torch.float32), temperature=1.0
+    )
+    expected = torch.autograd.grad(3 * whole, leaves(ours))
+    found = chunked_divergence(ours, theirs, chunk=chunk)
+    gradients = torch.autograd.grad(3 * found, leaves(ours))
+    assert found.item() == pytest.approx(whole.item(), rel=1e-5)
+    for one, other in zip(gradients, expected, strict=True):
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-5 * other.abs().max().item())
+
+
+def test_the_gradient_is_the_slope_of_the_loss():
+    ours, theirs = products(bias=False)
+    (gradient,) = torch.autograd.grad(chunked_divergence(ours, theirs, chunk=8), [ours.weight])
+    direction = random(6, 50, 8)
+    with torch.no_grad():
+        ends = [
+            chunked_divergence(
+                Product(features=ours.features, weight=ours.weight + step * direction, bias=None), theirs
+            )
+            for step in (-1e-2, 1e-2)
+        ]
+    slope = (ends[1] - ends[0]).item() / 2e-2
+    assert (gradient * direction).sum().item() == pytest.approx(slope, rel=1e-2)
+
+
+def test_sixteen_bits_are_near():
+    ours, theirs = products(bias=True)
+    whole, coarse = (chunked_divergence(ours, theirs, dtype=kind) for kind in (torch.float32, torch.bfloat16))
+    assert coarse.item() == pytest.approx(whole.item(), rel=0.03)
+    first, second = (torch.autograd.grad(one, [ours.weight])[0] for one in (whole, coarse))
+    assert second.dtype == torch.float32
+    assert (first - second).norm() < 0.03 * first.norm()
+
+
+def test_nothing_is_learned_where_nothing_is_asked():
+    ours, theirs = products(bias=False)
+    with torch.no_grad():
+        assert not chunked_divergence(ours, theirs).requires_grad
+    assert chunked_divergence(theirs, theirs).item() == pytest.approx(0, abs=1e-6)
