@@ -1,7 +1,8 @@
 """One choice for each of many items, so that the sizes fit a budget and the losses add up to least.
 
 The multiple-choice knapsack problem (Sinha and Zoltners 1979), by dynamic programming over sizes in steps:
-exact where sizes are multiples of the step, and otherwise as good as with sizes rounded up to it.
+exact where sizes are multiples of the step, and otherwise as good as with sizes rounded up to it. `solve`
+knows whole numbers alone; `compress.numerics.choices` rounds seconds to such.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def choose(sizes: Sequence[Sequence[int]], losses: Sequence[Sequence[float]], bu
     most = sum(max(row) for row in extra)
     spare = min(spare, most)
     step = _step([size for row in extra for size in row], spare)
-    return _solved([[-(-size // step) for size in row] for row in extra], losses, spare // step)
+    chosen = solve([[-(-size // step) for size in row] for row in extra], losses, spare // step, cover=False)
+    assert chosen is not None  # the smallest choices fit
+    return chosen
 
 
 def _step(sizes: list[int], spare: int) -> int:
@@ -42,18 +45,34 @@ def _step(sizes: list[int], spare: int) -> int:
     return max(divisor, -(-spare // _STEPS))
 
 
-def _solved(sizes: list[list[int]], losses: Sequence[Sequence[float]], room: int) -> list[int]:
-    best = np.zeros(room + 1)  # (room + 1,) the least loss of the items so far within so many steps
-    taken = []
-    for row, cost in zip(sizes, losses, strict=True):
-        options = np.full((len(row), room + 1), np.inf)
-        for choice, (size, loss) in enumerate(zip(row, cost, strict=True)):
-            if size <= room:
-                options[choice, size:] = best[: room + 1 - size] + loss
-        taken.append(options.argmin(axis=0))
-        best = options.min(axis=0)
+def solve(
+    amounts: Sequence[Sequence[int]], losses: Sequence[Sequence[float]], total: int, *, cover: bool
+) -> list[int] | None:
+    """The index of the choice for each item, with amounts (not negative) that add up to `total` at most or,
+    with `cover`, at least, at the least sum of losses; None where none do. With least_i[m] that of the items
+    from i on when m of the total is left (Kellerer, Pferschy & Pisinger, Knapsack Problems, 2004, 11.5),
+
+        least_i[m] = min_j losses_ij + least_i+1[m - amounts_ij],
+
+    where less than nothing left is nothing to `cover`, and else impossible.
+    """
+    least = np.full(total + 1, np.inf if cover else 0.0)
+    least[0] = 0.0
+    tables = []
+    for row, cost in zip(reversed(amounts), reversed(losses), strict=True):
+        options = np.empty((len(row), total + 1))
+        for choice, (amount, loss) in enumerate(zip(row, cost, strict=True)):
+            options[choice, :amount] = least[0] + loss if cover else np.inf
+            options[choice, amount:] = least[: max(total + 1 - amount, 0)] + loss
+        tables.append(options.argmin(axis=0))
+        least = options.min(axis=0)
+    return _followed(amounts, tables[::-1], total) if np.isfinite(least[total]) else None
+
+
+def _followed(amounts: Sequence[Sequence[int]], tables: list[np.ndarray], total: int) -> list[int]:
+    """The choices along the best way: each item's table has the best one for what is left."""
     chosen = []
-    for row, choices in zip(reversed(sizes), reversed(taken), strict=True):
-        chosen.append(int(choices[room]))
-        room -= row[chosen[-1]]
-    return chosen[::-1]
+    for row, best in zip(amounts, tables, strict=True):
+        chosen.append(int(best[total]))
+        total = max(total - row[chosen[-1]], 0)
+    return chosen

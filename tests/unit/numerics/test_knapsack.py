@@ -47,3 +47,21 @@ def test_large_sizes_never_exceed_the_budget():
     assert 0.98 * budget < used <= budget
     lowest = min(loss[0] for loss, j in zip(losses, chosen, strict=True) if j)
     assert lowest >= max(loss[0] for loss, j in zip(losses, chosen, strict=True) if not j) - 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(CHOICES, st.integers(0, 120), st.booleans())
+def test_whole_numbers_fill_or_cover_a_total_at_least_loss(items, total, cover):
+    amounts = [[amount for amount, _ in row] for row in items]
+    losses = [[loss for _, loss in row] for row in items]
+    if cover:
+        saved = [[max(row) - amount for amount in row] for row in amounts]  # covering is not leaving out
+        best = brute_force(saved, losses, sum(map(max, amounts)) - total)
+    else:
+        best = brute_force(amounts, losses, total)
+    chosen = knapsack.solve(amounts, losses, total, cover=cover)
+    assert (chosen is None) == (best is None)
+    if chosen is not None:
+        reached = sum(row[j] for row, j in zip(amounts, chosen, strict=True))
+        assert reached >= total if cover else reached <= total
+        assert sum(row[j] for row, j in zip(losses, chosen, strict=True)) == pytest.approx(best, abs=1e-9)
