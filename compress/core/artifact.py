@@ -125,7 +125,8 @@ class Pass(Protocol):
     A pass that stores weights in fewer bits may also offer `stored_bits(config)`: bits an element by
     group (`embedding`, `matrix`, `rest`), from which `plan` predicts sizes. One that removes weights may
     offer `remaining(config, depth)`: the share that stays of each component (`ffn`, `attention`). One that
-    calibrates may offer `uncalibrated(config)`: the step that stores the same bits without.
+    calibrates may offer `uncalibrated(config)`: the step that stores the same bits without. One that times
+    things on this host may offer `timed(config)`: whether it does, so that its result is not another host's.
     """
 
     Config: type[Frozen]

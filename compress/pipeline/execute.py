@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from compress.core.artifact import BESIDE, GRAPH_NAME, Artifact, ArtifactKind
 from compress.core.errors import CompressError, InternalError
 from compress.core.paths import link_missing, published
 from compress.graph.io import graph_bytes
+from compress.measure.host import detect_host
 from compress.model.safety import checkpoint_bytes
 from compress.model.sidecars import inherit_checkpoint
 from compress.pipeline.cache import step_key
@@ -124,7 +125,11 @@ class Executor:
         inputs = {"seed": str(self.seed), "profile": self.profile.model_dump_json()}
         if calibrated:
             inputs["rows"] = self.rows_digest
-        config = bind(step).config.model_dump(mode="json")  # defaults and what is written out are the same
+        bound = bind(step)
+        config = bound.config.model_dump(mode="json")  # defaults and what is written out are the same
+        timed = getattr(bound.implementation, "timed", None)
+        if timed is not None and timed(bound.config):  # a cache may be shared between machines
+            inputs["host"] = json.dumps(asdict(detect_host()), sort_keys=True)
         return step_key(parent, step=step.name, config=config, inputs=inputs)
 
     def _once(self, step: Step, source: Artifact, key: str, *, original: Artifact) -> Made:

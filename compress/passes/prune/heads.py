@@ -66,3 +66,8 @@ def remaining(config: Config, depth: int) -> dict[str, float]:
     """The share of weights that stays, by component; with `latency` taken for that share."""
     del depth
     return {"attention": 1 - config.ratio if config.ratio is not None else config.latency or 1.0}
+
+
+def timed(config: Config) -> bool:
+    """Whether the widths depend on what layers take on this host."""
+    return config.latency is not None

@@ -1,0 +1,41 @@
+"""What names a step's result in the cache."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from compress.core.artifact import Silent
+from compress.core.recipe import Step
+from compress.measure.host import detect_host
+from compress.pipeline import execute
+from compress.pipeline.execute import Executor
+from tests.unit.graphs import PROFILE
+
+
+@pytest.fixture
+def key(tmp_path, monkeypatch):
+    executor = Executor(
+        steps=tmp_path, rows=tmp_path / "rows", rows_digest="r", profile=PROFILE, progress=Silent(), seed=0,
+        processor=tmp_path,
+    )  # fmt: skip
+    here = detect_host()
+
+    def named(cpu, name, **config):
+        monkeypatch.setattr(execute, "detect_host", lambda: replace(here, cpu=cpu))
+        return executor._key("parent", Step(name=name, config=config))
+
+    return named
+
+
+@pytest.mark.parametrize("name", ["prune.ffn", "prune.heads"])
+def test_widths_that_were_timed_belong_to_their_host(key, name):
+    assert key("A", name, latency=0.7) == key("A", name, latency=0.7) != key("B", name, latency=0.7)
+
+
+@pytest.mark.parametrize(
+    ("name", "config"), [("prune.ffn", {"ratio": 0.3}), ("prune.layers", {"count": 1}), ("export.onnx", {})]
+)
+def test_what_was_not_timed_is_any_hosts(key, name, config):
+    assert key("A", name, **config) == key("B", name, **config)
