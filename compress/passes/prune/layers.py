@@ -25,6 +25,7 @@ from compress.model.load import load_whole, running_part
 from compress.model.structure.depth import only_blocks, refuse_uneven, through
 from compress.model.structure.fitting import depth_config
 from compress.model.structure.outputs import answer, distance, ready, tensors_of
+from compress.model.structure.prefix import Prefixes, plain, runs_from_within
 from compress.model.structure.rewrite import save_changed
 from compress.model.structure.stack import find_stack
 
@@ -135,9 +136,8 @@ def _greedy(module: torch.nn.Module, stack: Stack, count: int, config: Config, c
     with context.progress.track("Measuring blocks", count) as advance:
         for _ in range(count):
             candidates = sorted(free & set(keep), key=lambda index: angles[index])[: config.shortlist]
-            options = [[index for index in keep if index != one] for one in candidates]
-            losses = losses_of(module, options, feeds)
-            keep = options[min(range(len(options)), key=lambda at: losses[at])]
+            losses = losses_without(module, keep, candidates, feeds)
+            keep.remove(candidates[min(range(len(losses)), key=lambda at: losses[at])])
             advance()
     return keep
 
@@ -166,17 +166,22 @@ def _movable(stack: Stack) -> set[int]:
     return {index for index, one in enumerate(names) if one == names[-1]}
 
 
-def losses_of(
-    module: torch.nn.Module, options: Sequence[Sequence[int]], feeds: Sequence[Feeds]
+def losses_without(
+    module: torch.nn.Module, keep: Sequence[int], candidates: Sequence[int], feeds: Sequence[Feeds]
 ) -> list[float]:
-    """For each choice of blocks the mean distance of its answers from those of all blocks."""
-    totals, items = [0.0] * len(options), 0
+    """For each candidate the mean distance of the answers of the blocks `keep` without it from those of all
+    blocks. What comes before a candidate runs once for all of them, where the model allows it.
+    """
+    totals, items = [0.0] * len(candidates), 0
+    depth, within = len(find_stack(module)), None
     for batch in tensors_of(feeds):
         expected, mask = answer(module, batch), batch.get("attention_mask")
         items += len(expected.values)
-        for index, keep in enumerate(options):
-            with only_blocks(module, keep):
-                totals[index] += distance(expected, answer(module, batch), mask).sum().item()
+        within = runs_from_within(module, depth, batch) if within is None else within
+        prefixes = Prefixes(module, keep, candidates if within else [], batch)
+        for index, one in enumerate(candidates):
+            found = prefixes.without(one) if within else plain(module, keep, one, batch)
+            totals[index] += distance(expected, found, mask).sum().item()
     return [total / items for total in totals]
 
 
