@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from compress.model.curvature import Curvature
     from compress.model.flow import BlockFlow
     from compress.model.stream import WeightStream
     from compress.model.walk import BlockWalk
@@ -40,13 +41,15 @@ class BlockQuantizer:
     minimum_elements: int = 0
     bits: Mapping[str, int] = field(default_factory=dict)
     """By parameter, where they are others than the scheme's; one number for those that read one input."""
+    curvature: Curvature | None = None
+    """Of the loss in the matrices' outputs; None: all outputs count alike."""
 
     def run(self, index: int) -> None:
         """Quantize block `index` and store it as finished."""
         with self.walk.block(index) as block:
             chosen = self.chosen(index, block)
             inputs = self._observe(index, chosen)
-            rounded, found = self._round(inputs, chosen)
+            rounded, found = self._round(index, inputs, chosen)
             self.flow.finish(index, lambda part: self._store(index, rounded, found, part))
 
     def chosen(self, index: int, block: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -69,16 +72,18 @@ class BlockQuantizer:
                 statistics.watch(partial(self.walk.run, index, entering.read(number)))
         return statistics.inputs
 
-    def _round(self, inputs: list[SharedInput], chosen: Tensors) -> tuple[dict[Weight, Rounded], Facts]:
+    def _round(
+        self, index: int, inputs: list[SharedInput], chosen: Tensors
+    ) -> tuple[dict[Weight, Rounded], Facts]:
         """Round what was observed, and put the rounded values into the block."""
         done: dict[Weight, Rounded] = {}
         found: Facts = {}
         for shared in [*inputs, *_unreached(inputs, chosen)]:
             matrices = [_read(chosen, weight) for weight in shared.weights]
             scheme = replace(self.scheme, bits=self.bits.get(shared.weights[0].name, self.scheme.bits))
-            for weight, matrix, rounded in zip(
-                shared.weights, matrices, round_matrices(matrices, shared, scheme), strict=True
-            ):
+            curvature = self.curvature.of(index, shared.weights) if self.curvature else []
+            results = round_matrices(matrices, shared, scheme, curvature=curvature)
+            for weight, matrix, rounded in zip(shared.weights, matrices, results, strict=True):
                 done[weight] = rounded
                 values = rounded.values()
                 found[_label(weight)] = facts(rounded, matrix, values)

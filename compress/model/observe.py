@@ -33,14 +33,19 @@ class Weight:
 
 
 class ProductObserver(TorchFunctionMode):
-    """Tells `seen` the weight and the input (..., K) of each product while it is active.
+    """Tells `seen` the weight and the input (..., K) of each product while it is active, and `made` the
+    weight and the product (..., N).
 
     `parameters` are those to look for, by name. Inputs are kept alive until `forget` is called, so that
     two products have the same input exactly where theirs lie at the same address.
     """
 
     def __init__(
-        self, parameters: Mapping[str, torch.Tensor], seen: Callable[[Weight, torch.Tensor], None]
+        self,
+        parameters: Mapping[str, torch.Tensor],
+        seen: Callable[[Weight, torch.Tensor], None],
+        *,
+        made: Callable[[Weight, torch.Tensor], None] | None = None,
     ) -> None:
         super().__init__()
         self._by_storage = {
@@ -48,7 +53,7 @@ class ProductObserver(TorchFunctionMode):
             for name, tensor in parameters.items()
             if tensor.ndim in (2, 3)
         }
-        self._seen = seen
+        self._seen, self._made = seen, made
         self._alive: list[torch.Tensor] = []
 
     def forget(self) -> None:
@@ -63,7 +68,10 @@ class ProductObserver(TorchFunctionMode):
         if found and weight:
             self._alive.append(found[0])
             self._seen(weight, found[0])
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        if weight and self._made:
+            self._made(weight, result)
+        return result
 
     def _find(self, matrix: torch.Tensor, *, linear: bool) -> Weight | None:
         """The parameter that `matrix` is, whole or as a slice, as it lies or transposed."""

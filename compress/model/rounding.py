@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ from compress.model.quantized import Layout, QuantizedMatrix
 from compress.numerics.gptq import gptq
 from compress.numerics.groups import fit_groups
 from compress.numerics.hessian import inverse_factor
+from compress.numerics.outputs import parts, round_in_turn
 from compress.numerics.refine import refine
 
 if TYPE_CHECKING:
@@ -64,22 +65,30 @@ class Rounded:
 
 
 def round_matrices(
-    matrices: Sequence[np.ndarray], inputs: SharedInput | None, scheme: Scheme
+    matrices: Sequence[np.ndarray],
+    inputs: SharedInput | None,
+    scheme: Scheme,
+    *,
+    curvature: Sequence[np.ndarray] = (),
 ) -> list[Rounded]:
     """Round float32 matrices (N_i, K) that read the same inputs; None: no product reads them (a table of
     embeddings), so that each number counts alike.
+
+    `curvature` are the diagonal blocks of the loss's curvature in all their outputs, where it is known.
     """
     matrix = np.concatenate(list(matrices))  # rows of all: they do not depend on each other
-    rounded = _round(matrix, inputs, scheme)
-    parts, start = [], 0
+    rounded = _round(matrix, inputs, scheme, curvature)
+    found, start = [], 0
     for one in matrices:
         rows = slice(start, start + len(one))
-        parts.append(_rows(rounded, rows))
+        found.append(_rows(rounded, rows))
         start = rows.stop
-    return parts
+    return found
 
 
-def _round(matrix: np.ndarray, inputs: SharedInput | None, scheme: Scheme) -> Rounded:
+def _round(
+    matrix: np.ndarray, inputs: SharedInput | None, scheme: Scheme, curvature: Sequence[np.ndarray]
+) -> Rounded:
     if inputs is None:
         return _searched(matrix, None, scheme)
     rows = inputs.hessian.rows
@@ -90,18 +99,41 @@ def _round(matrix: np.ndarray, inputs: SharedInput | None, scheme: Scheme) -> Ro
     factor = inverse_factor(hessian, damping=scheme.damping, activation_order=scheme.activation_order)
     if factor is None:
         return _searched(matrix, None, scheme, why="its Hessian is not finite, or zero")
-    return _with_feedback(matrix, hessian, factor, scheme)
+    return _with_feedback(matrix, hessian, factor, scheme, curvature)
 
 
-def _with_feedback(matrix: np.ndarray, hessian: np.ndarray, factor: Factor, scheme: Scheme) -> Rounded:
-    grid = _grid(matrix, hessian, scheme)
-    codes = gptq(matrix, factor, grid)
-    if scheme.sweeps:
-        damped = hessian + np.diag(
-            np.full(len(hessian), factor.damping * np.diag(hessian).mean(), np.float32)
-        )
-        grid, codes = refine(matrix, damped, grid, codes, sweeps=scheme.sweeps)
-    return Rounded(grid=grid, codes=codes, damping=factor.damping)
+def _with_feedback(
+    matrix: np.ndarray,
+    hessian: np.ndarray,
+    factor: Factor,
+    scheme: Scheme,
+    curvature: Sequence[np.ndarray],
+) -> Rounded:
+    added = np.float32(factor.damping * np.diag(hessian).mean())
+    damped = hessian + np.diag(np.full(len(hessian), added, np.float32))
+    solver = _Solver(_grid(matrix, hessian, scheme), factor, damped, scheme.sweeps)
+    if curvature:
+        round_in_turn(matrix, parts(curvature), solver.solve)
+    else:
+        solver.solve(np.arange(len(matrix)), matrix)
+    return Rounded(grid=solver.grid, codes=solver.codes, damping=factor.damping)
+
+
+class _Solver:
+    """Rounds rows of a matrix to their `grid`, which it refines, and keeps their `codes`."""
+
+    def __init__(self, grid: GroupGrid, factor: Factor, damped: np.ndarray, sweeps: int) -> None:
+        self.grid, self._factor, self._damped, self._sweeps = grid, factor, damped, sweeps
+        self.codes = np.empty((len(grid.scales), len(damped)), np.uint8)
+
+    def solve(self, places: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """The values that the rows at `places` (n,) get, which should be `wanted` (n, K)."""
+        grid = replace(self.grid, scales=self.grid.scales[places], zeros=self.grid.zeros[places])
+        codes = gptq(wanted, self._factor, grid)
+        if self._sweeps:
+            grid, codes = refine(wanted, self._damped, grid, codes, sweeps=self._sweeps)
+        self.grid.scales[places], self.codes[places] = grid.scales, codes
+        return grid.decode(codes)
 
 
 def _searched(matrix: np.ndarray, hessian: np.ndarray | None, scheme: Scheme, *, why: str = "") -> Rounded:

@@ -103,11 +103,12 @@ class BlockWalk:
             self.stream.free()
 
     @contextmanager
-    def computing(self) -> Iterator[None]:
+    def computing(self, *, gradients: bool = False) -> Iterator[None]:
         """For runs of a block whose weights do not change meanwhile: with `half`, products are computed in
         bfloat16 and each weight is rounded to it once; hidden states between layers stay in fp32.
         """
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._half):
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=self._half)
+        with torch.inference_mode(not gradients), autocast:
             yield
 
     def parameter(self, name: str) -> torch.Tensor:
@@ -177,7 +178,8 @@ class BlockWalk:
         return [call for _, call in calls]
 
     def _forward(self, window: np.ndarray) -> None:
-        with torch.inference_mode(), _until_reached():
+        # Not in inference mode: of what blocks are called with gradients may be wanted later.
+        with torch.no_grad(), _until_reached():
             self.module(input_ids=torch.from_numpy(window))
 
     def _like(self, hidden: torch.Tensor) -> Any:

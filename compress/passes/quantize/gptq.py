@@ -30,6 +30,7 @@ from compress.core.paths import link_or_copy
 from compress.core.recipe import Step
 from compress.core.units import parse_size
 from compress.model.blocks import BlockQuantizer
+from compress.model.curvature import Curvature
 from compress.model.flow import BlockFlow
 from compress.model.mixed import allot, describe, measured_once
 from compress.model.outer import quantize_outer
@@ -95,6 +96,12 @@ class Config(Frozen):
     probe_samples: int = Field(default=2, gt=0)
     probe_length: int = Field(default=128, gt=1)
     """Windows on which the sensitivity is measured."""
+    output_feedback: bool = False
+    """Whether what rounding some outputs of a matrix got wrong is made up for by the others (YAQA), weighed
+    by how the model's loss curves in them: slower by a backward of the model on some windows."""
+    output_samples: int = Field(default=48, gt=0)
+    output_length: int = Field(default=256, gt=1)
+    """Windows on which that curvature is gathered."""
 
     @field_validator("group_size")
     @classmethod
@@ -173,7 +180,11 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
         exclude=config.exclude,
         minimum_elements=config.minimum_elements,
     )
-    quantizer = replace(quantizer, bits=_mixed_bits(quantizer, config, context))
+    quantizer = replace(
+        quantizer,
+        bits=_mixed_bits(quantizer, config, context),
+        curvature=_curvature(quantizer, config, context),
+    )
     done = flow.start()
     with context.progress.track("Quantizing blocks", walk.count) as advance:
         advance(done)
@@ -185,6 +196,7 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
         embedding=config.scheme(config.embedding_bits) if config.embedding_bits else None,
         head=config.scheme(config.head_bits) if config.head_bits else None,
     )
+    shutil.rmtree(work / "curvature", ignore_errors=True)
     _gather(work, context)
     copy_sidecars(artifact.folder, context.folder, text=True)
     write_index(context.folder)
@@ -214,6 +226,22 @@ def _mixed_bits(quantizer: BlockQuantizer, config: Config, context: Context) -> 
         bits = allot(groups, budget=_room(config, walk, groups), grids=config.grid_bits)
     (context.folder / SENSITIVITY).write_text(describe(groups, bits), encoding="utf8")
     return {name: own for group, own in zip(groups, bits, strict=True) for name in group.names}
+
+
+def _curvature(quantizer: BlockQuantizer, config: Config, context: Context) -> Curvature | None:
+    if not config.output_feedback:
+        return None
+    walk = quantizer.walk
+    found = Curvature(
+        walk=walk,
+        windows=context.calibration.tokens(count=config.output_samples, length=config.output_length),
+        work=quantizer.flow.work / "curvature",
+        chosen=quantizer.chosen,
+        seed=context.seed,
+    )
+    with context.progress.track("Measuring curvature", 2 * walk.count) as advance:
+        found.gather(advance)
+    return found
 
 
 def _room(config: Config, walk: BlockWalk, groups: list[Group]) -> float:

@@ -1,0 +1,203 @@
+"""How a model's loss curves in the outputs of its matrices: gathered backwards, one block at a time.
+
+The loss is the divergence from the model's own answers, whose second derivative is Fisher's information; of
+it the factor of the outputs is the mean of g g^T over tokens, g the gradient of the log likelihood of tokens
+drawn from the model's answers (K-FAC: Martens and Grosse 2015, arXiv:1503.05671, equations 1 and 16).
+
+A forward leaves what enters each block on disk, then blocks are loaded from the last to the first, each for
+a forward and a backward of one window after the other: memory grows with one block and one window, not with
+depth. Of a matrix with many rows blocks along the diagonal are kept.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from compress.model.activations import Activations
+from compress.model.observe import ProductObserver, Weight
+from compress.numerics.hessian import Hessian
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from compress.model.walk import BlockWalk
+
+    Chosen = Callable[[int, torch.nn.Module], dict[str, torch.Tensor]]
+
+SPAN = 256
+"""Rows of a matrix that are taken to curve together, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curvature:
+    """The curvature of the matrices that `chosen` names of a loaded block of `walk`, on windows int64
+    (count, T) of tokens, with files in `work`: a walk that was killed goes on at the block where it was.
+    """
+
+    walk: BlockWalk
+    windows: np.ndarray
+    work: Path
+    chosen: Chosen
+    seed: int = 0
+
+    def gather(self, advance: Callable[[int], None]) -> None:
+        """Gather what is not there; `advance` is told of each block twice, there and back."""
+        count = self.walk.count
+        missing = [index for index in reversed(range(count)) if not self._file(index).exists()]
+        advance(count - len(missing))
+        begun = not missing or self._gradient(missing[0] + 1).exists()
+        if missing:
+            self.work.mkdir(parents=True, exist_ok=True)
+            with self.walk.outer():
+                self.walk.learn(self.windows)
+        if begun:
+            advance(count)
+        else:
+            self._forward(advance)
+        for index in missing:
+            self._backward(index)
+            advance(1)
+
+    def of(self, index: int, weights: Sequence[Weight]) -> list[np.ndarray]:
+        """The diagonal blocks, float32 (n_i, n_i), of all outputs of matrices of block `index` that read one
+        input, each after the other; none where one is missing (experts, and what no product reads).
+        """
+        with safe_open(self._file(index), framework="numpy") as tensors:
+            keys = set(tensors.keys())
+            found: list[np.ndarray] = []
+            for weight in weights:
+                count = sum(key.rpartition(":")[0] == weight.name for key in keys)
+                if not count:
+                    return []
+                found += [tensors.get_tensor(f"{weight.name}:{number}") for number in range(count)]
+        return found
+
+    def _forward(self, advance: Callable[[int], None]) -> None:
+        with self.walk.outer(), self._new(self._hidden(0)) as entering:
+            for number, window in enumerate(self.windows):
+                entering.write(number, self.walk.embed(window[None]))
+        for index in range(self.walk.count):
+            with (
+                self.walk.block(index),
+                self.walk.computing(),
+                self._open(self._hidden(index)) as entering,
+                self._new(self._hidden(index + 1)) as leaving,
+            ):
+                for number in range(len(self.windows)):
+                    leaving.write(number, self.walk.run(index, entering.read(number)))
+            advance(1)
+        self._answer()
+
+    def _answer(self) -> None:
+        """The gradients in what left the last block."""
+        last = self.walk.count
+        with (
+            self.walk.outer(),
+            self._open(self._hidden(last)) as leaving,
+            self._new(self._gradient(last)) as gradients,
+        ):
+            for number, window in enumerate(self.windows):
+                hidden = leaving.read(number).requires_grad_()
+                with self.walk.computing(gradients=True):
+                    loss = _surprise(self.walk.logits(window[None], hidden), seed=self.seed + number)
+                gradients.write(number, torch.autograd.grad(loss, hidden)[0])
+
+    def _backward(self, index: int) -> None:
+        with (
+            self.walk.block(index) as block,
+            self._open(self._hidden(index)) as entering,
+            self._open(self._gradient(index + 1)) as coming,
+            self._new(self._gradient(index)) as going,
+        ):
+            outputs = _Outputs(self.chosen(index, block))
+            for number in range(len(self.windows)):
+                hidden = entering.read(number).requires_grad_()
+                with self.walk.computing(gradients=True), outputs.watching():
+                    left = self.walk.run(index, hidden)
+                going.write(number, torch.autograd.grad(left, hidden, coming.read(number))[0])
+        part = self._file(index).with_suffix(".part")
+        save_file(outputs.stored(), part)
+        os.replace(part, self._file(index))
+        for path in (self._gradient(index + 1), self._hidden(index + 1)):
+            path.unlink(missing_ok=True)
+
+    def _file(self, index: int) -> Path:
+        return self.work / f"curvature-{index:05}.safetensors"
+
+    def _hidden(self, index: int) -> Path:
+        return self.work / f"hidden-{index:05}.bin"
+
+    def _gradient(self, index: int) -> Path:
+        return self.work / f"gradient-{index:05}.bin"
+
+    @contextmanager
+    def _open(self, path: Path) -> Iterator[Activations]:
+        count, length = self.windows.shape
+        with Activations(path, count=count, length=length) as found:
+            yield found
+
+    @contextmanager
+    def _new(self, path: Path) -> Iterator[Activations]:
+        count, length = self.windows.shape
+        part = path.with_suffix(".part")
+        with Activations(part, count=count, length=length, new=True) as made:
+            yield made
+        os.replace(part, path)
+
+
+def _surprise(logits: torch.Tensor, *, seed: int) -> torch.Tensor:
+    """The summed cross entropy of logits (1, T, V) with tokens that are drawn from them."""
+    answers = torch.softmax(logits.detach()[0], -1)
+    drawn = torch.multinomial(answers, 1, generator=torch.Generator().manual_seed(seed))[:, 0]
+    return torch.nn.functional.cross_entropy(logits[0], drawn, reduction="sum")
+
+
+@dataclass
+class _Outputs:
+    """Gathers g g^T of the products that are computed with `parameters`."""
+
+    parameters: Mapping[str, torch.Tensor]
+    _found: dict[str, list[Hessian]] = field(default_factory=dict)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """For a forward whose backward follows."""
+        observer = ProductObserver(self.parameters, lambda weight, x: None, made=self._made)
+        with observer:
+            yield
+        observer.forget()
+
+    def _made(self, weight: Weight, product: torch.Tensor) -> None:
+        if weight.index is None and product.requires_grad:
+            product.register_hook(lambda gradient: self._add(weight.name, gradient))
+
+    def _add(self, name: str, gradient: torch.Tensor) -> None:
+        rows = gradient.float().reshape(-1, gradient.shape[-1]).numpy()
+        cuts = _cuts(rows.shape[1])
+        blocks = self._found.setdefault(name, [Hessian(end - start) for start, end in cuts])
+        for block, (start, end) in zip(blocks, cuts, strict=True):
+            block.add(np.ascontiguousarray(rows[:, start:end]))
+
+    def stored(self) -> dict[str, np.ndarray]:
+        """The blocks along the diagonal, by name and number."""
+        return {
+            f"{name}:{number}": block.matrix
+            for name, blocks in self._found.items()
+            for number, block in enumerate(blocks)
+        }
+
+
+def _cuts(size: int) -> list[tuple[int, int]]:
+    """Spans of like length, at most `SPAN`."""
+    ends = np.linspace(0, size, -(-size // SPAN) + 1).round().astype(int).tolist()
+    return list(itertools.pairwise(ends))
