@@ -2,7 +2,9 @@
 
 The loss is the divergence from the model's own answers, whose second derivative is Fisher's information; of
 it the factor of the outputs is the mean of g g^T over tokens, g the gradient of the log likelihood of tokens
-drawn from the model's answers (K-FAC: Martens and Grosse 2015, arXiv:1503.05671, equations 1 and 16).
+drawn from the model's answers (K-FAC: Martens and Grosse 2015, arXiv:1503.05671, equations 1 and 16). Here
+each g has length 1, so that all tokens count alike: the few that all others attend to fill the matrix
+otherwise, and there the inputs and the gradients that K-FAC holds for independent are least so.
 
 A forward leaves what enters each block on disk, then blocks are loaded from the last to the first, each for
 a forward and a backward of one window after the other: memory grows with one block and one window, not with
@@ -21,6 +23,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from torch.nn.functional import cross_entropy, normalize
 
 from compress.model.activations import Activations
 from compress.model.observe import ProductObserver, Weight
@@ -159,12 +162,12 @@ def _surprise(logits: torch.Tensor, *, seed: int) -> torch.Tensor:
     """The summed cross entropy of logits (1, T, V) with tokens that are drawn from them."""
     answers = torch.softmax(logits.detach()[0], -1)
     drawn = torch.multinomial(answers, 1, generator=torch.Generator().manual_seed(seed))[:, 0]
-    return torch.nn.functional.cross_entropy(logits[0], drawn, reduction="sum")
+    return cross_entropy(logits[0], drawn, reduction="sum")
 
 
 @dataclass
 class _Outputs:
-    """Gathers g g^T of the products that are computed with `parameters`."""
+    """Gathers g g^T, |g| = 1, of the products that are computed with `parameters`."""
 
     parameters: Mapping[str, torch.Tensor]
     _found: dict[str, list[Hessian]] = field(default_factory=dict)
@@ -182,7 +185,7 @@ class _Outputs:
             product.register_hook(lambda gradient: self._add(weight.name, gradient))
 
     def _add(self, name: str, gradient: torch.Tensor) -> None:
-        rows = gradient.float().reshape(-1, gradient.shape[-1]).numpy()
+        rows = normalize(gradient.float().reshape(-1, gradient.shape[-1]), dim=-1).numpy()
         cuts = _cuts(rows.shape[1])
         blocks = self._found.setdefault(name, [Hessian(end - start) for start, end in cuts])
         for block, (start, end) in zip(blocks, cuts, strict=True):

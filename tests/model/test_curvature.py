@@ -40,13 +40,14 @@ def curvature(source, work, kill_after=None):
 
 
 def expected(source):
-    """g g^T of every linear layer (GPT-2's too), by hooks on the whole model."""
+    """g g^T, |g| = 1, of every linear layer (GPT-2's too), by hooks on the whole model."""
     module = load_module(source, "text-generation")
     found = {}
 
     def hook(name):
         def add(layer, given, gradients):
             rows = gradients[0].reshape(-1, gradients[0].shape[-1]).double()
+            rows /= rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
             found[name] = found.get(name, 0) + rows.T @ rows / SOME.size
 
         return add
