@@ -12,8 +12,10 @@ import torch
 
 from compress.core.errors import CompressError
 from compress.model.observe import Weight
+from compress.model.producers import LoadedBlock
 from compress.model.quantized import QuantizedMatrix, write_block
 from compress.model.rounding import Rounded, Scheme, facts, round_matrices
+from compress.model.scaling import BlockScaler, Scaled
 from compress.model.statistics import InputStatistics, SharedInput
 from compress.numerics.hessian import Hessian
 
@@ -43,14 +45,17 @@ class BlockQuantizer:
     """By parameter, where they are others than the scheme's; one number for those that read one input."""
     curvature: Curvature | None = None
     """Of the loss in the matrices' outputs; None: all outputs count alike."""
+    scaler: BlockScaler | None = None
+    """Scales channels before matrices are rounded; None: they stay as they are."""
 
     def run(self, index: int) -> None:
         """Quantize block `index` and store it as finished."""
         with self.walk.block(index) as block:
             chosen = self.chosen(index, block)
             inputs = self._observe(index, chosen)
-            rounded, found = self._round(index, inputs, chosen)
-            self.flow.finish(index, lambda part: self._store(index, rounded, found, part))
+            scaled = self._scale(index, block, chosen, inputs)
+            rounded, found = self._round(index, inputs, chosen, scaled)
+            self.flow.finish(index, lambda part: self._store(index, rounded, found, scaled, part))
 
     def chosen(self, index: int, block: torch.nn.Module) -> dict[str, torch.Tensor]:
         """The matrices of a loaded block that are quantized, by name."""
@@ -72,8 +77,24 @@ class BlockQuantizer:
                 statistics.watch(partial(self.walk.run, index, entering.read(number)))
         return statistics.inputs
 
+    def _scale(
+        self, index: int, block: torch.nn.Module, chosen: Tensors, inputs: list[SharedInput]
+    ) -> Scaled:
+        if self.scaler is None:
+            return Scaled()
+        with self.flow.entering(index) as entering:
+            hidden = entering.read(0)
+        loaded = LoadedBlock(
+            block=block,
+            prefix=f"{self.walk.prefix}.{index}.",
+            chosen=chosen,
+            hidden=hidden,
+            run=partial(self.walk.run, index),
+        )
+        return self.scaler.scale(loaded, inputs, self.scheme.fit)
+
     def _round(
-        self, index: int, inputs: list[SharedInput], chosen: Tensors
+        self, index: int, inputs: list[SharedInput], chosen: Tensors, scaled: Scaled
     ) -> tuple[dict[Weight, Rounded], Facts]:
         """Round what was observed, and put the rounded values into the block."""
         done: dict[Weight, Rounded] = {}
@@ -81,7 +102,7 @@ class BlockQuantizer:
         for shared in [*inputs, *_unreached(inputs, chosen)]:
             matrices = [_read(chosen, weight) for weight in shared.weights]
             scheme = replace(self.scheme, bits=self.bits.get(shared.weights[0].name, self.scheme.bits))
-            curvature = self.curvature.of(index, shared.weights) if self.curvature else []
+            curvature = self._curvature(index, shared, scaled)
             results = round_matrices(matrices, shared, scheme, curvature=curvature)
             for weight, matrix, rounded in zip(shared.weights, matrices, results, strict=True):
                 done[weight] = rounded
@@ -90,13 +111,22 @@ class BlockQuantizer:
                 _write(chosen, weight, values)
         return done, found
 
-    def _store(self, index: int, rounded: dict[Weight, Rounded], found: Facts, part: Path) -> None:
+    def _curvature(self, index: int, shared: SharedInput, scaled: Scaled) -> list[np.ndarray]:
+        return self.curvature.of(index, shared.weights, scaled.outputs) if self.curvature else []
+
+    def _store(
+        self, index: int, rounded: dict[Weight, Rounded], found: Facts, scaled: Scaled, part: Path
+    ) -> None:
         names = self.walk.names(index)
         matrices = stored_matrices(self.walk.stream, rounded, symmetric=self.scheme.symmetric)
         replaced = {weight.name for weight in rounded}
         others = [name for name in names if self.walk.stream.targets[name] not in replaced]
-        write_block(part, matrices, {name: self.walk.stream.raw(name) for name in others})
+        write_block(part, matrices, {name: self._other(name, scaled) for name in others})
         self.flow.note(f"block-{index:05}", found)
+
+    def _other(self, name: str, scaled: Scaled) -> torch.Tensor:
+        target = self.walk.stream.targets[name]
+        return self.walk.parameter(target) if target in scaled.changed else self.walk.stream.raw(name)
 
 
 def stored_matrices(

@@ -71,18 +71,22 @@ class Curvature:
             self._backward(index)
             advance(1)
 
-    def of(self, index: int, weights: Sequence[Weight]) -> list[np.ndarray]:
+    def of(
+        self, index: int, weights: Sequence[Weight], divided: Mapping[str, np.ndarray] | None = None
+    ) -> list[np.ndarray]:
         """The diagonal blocks, float32 (n_i, n_i), of all outputs of matrices of block `index` that read one
         input, each after the other; none where one is missing (experts, and what no product reads).
+        `divided` are the factors (N,) by which outputs of a matrix are smaller than the checkpoint's.
         """
+        found: list[np.ndarray] = []
         with safe_open(self._file(index), framework="numpy") as tensors:
-            keys = set(tensors.keys())
-            found: list[np.ndarray] = []
+            keys = [key.rpartition(":")[0] for key in tensors.keys()]  # noqa: SIM118
             for weight in weights:
-                count = sum(key.rpartition(":")[0] == weight.name for key in keys)
+                count = keys.count(weight.name)
                 if not count:
                     return []
-                found += [tensors.get_tensor(f"{weight.name}:{number}") for number in range(count)]
+                blocks = [tensors.get_tensor(f"{weight.name}:{number}") for number in range(count)]
+                found += _in_units(blocks, (divided or {}).get(weight.name))
         return found
 
     def _forward(self, advance: Callable[[int], None]) -> None:
@@ -198,6 +202,15 @@ class _Outputs:
             for name, blocks in self._found.items()
             for number, block in enumerate(blocks)
         }
+
+
+def _in_units(blocks: list[np.ndarray], divided: np.ndarray | None) -> list[np.ndarray]:
+    """Of outputs divided by factors: a gradient in those is larger by as much."""
+    if divided is None:
+        return blocks
+    ends = np.cumsum([len(block) for block in blocks])[:-1]
+    parts = np.split(divided, ends)
+    return [block * np.outer(part, part) for block, part in zip(blocks, parts, strict=True)]
 
 
 def _cuts(size: int) -> list[tuple[int, int]]:

@@ -35,6 +35,17 @@ class Scheme:
     sweeps: int = 0
     minimum_rows: int = 1
 
+    def fit(self, matrix: np.ndarray, importance: np.ndarray | None) -> GroupGrid:
+        """The grids of a float32 matrix (N, K) whose columns weigh as `importance` (K,) says."""
+        columns = matrix.shape[1]
+        return fit_groups(
+            matrix,
+            bits=self.bits,
+            group_size=columns if self.group_size < 0 else min(self.group_size, columns),
+            symmetric=self.symmetric,
+            importance=importance,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rounded:
@@ -142,14 +153,7 @@ def _searched(matrix: np.ndarray, hessian: np.ndarray | None, scheme: Scheme, *,
 
 
 def _grid(matrix: np.ndarray, hessian: np.ndarray | None, scheme: Scheme) -> GroupGrid:
-    columns = matrix.shape[1]
-    return fit_groups(
-        matrix,
-        bits=scheme.bits,
-        group_size=columns if scheme.group_size < 0 else min(scheme.group_size, columns),
-        symmetric=scheme.symmetric,
-        importance=_importance(hessian, scheme.damping),
-    )
+    return scheme.fit(matrix, _importance(hessian, scheme.damping))
 
 
 def _importance(hessian: np.ndarray | None, damping: float) -> np.ndarray | None:

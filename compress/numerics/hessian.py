@@ -29,6 +29,16 @@ class Hessian:
         self.rows += len(rows)
 
     @property
+    def size(self) -> int:
+        """K."""
+        return len(self._sum)
+
+    def divide(self, factors: np.ndarray) -> None:
+        """Make it that of rows divided by `factors` (K,)."""
+        self._sum /= factors
+        self._sum /= factors[:, None]
+
+    @property
     def matrix(self) -> np.ndarray:
         """The mean, both triangles."""
         mean = self._sum / np.float32(max(self.rows, 1))

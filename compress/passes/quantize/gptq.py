@@ -36,6 +36,7 @@ from compress.model.mixed import allot, describe, measured_once
 from compress.model.outer import quantize_outer
 from compress.model.quantized import write_index
 from compress.model.rounding import Scheme
+from compress.model.scaling import BlockScaler
 from compress.model.sensitivity import Probe
 from compress.model.sidecars import copy_sidecars
 from compress.model.walk import BlockWalk
@@ -96,6 +97,8 @@ class Config(Frozen):
     probe_samples: int = Field(default=2, gt=0)
     probe_length: int = Field(default=128, gt=1)
     """Windows on which the sensitivity is measured."""
+    channel_scaling: bool = True
+    """Whether channels of the inputs are scaled first (AWQ), folded into norms and matrices before them."""
     output_feedback: bool = False
     """Whether what rounding some outputs of a matrix got wrong is made up for by the others (YAQA), weighed
     by how the model's loss curves in them: slower by a backward of the model on some windows."""
@@ -179,6 +182,7 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
         scheme=config.scheme(config.bits),
         exclude=config.exclude,
         minimum_elements=config.minimum_elements,
+        scaler=BlockScaler(walk) if config.channel_scaling else None,
     )
     quantizer = replace(
         quantizer,
