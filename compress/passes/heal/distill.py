@@ -81,6 +81,8 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     batches = [one.to(device) for one in _batches(artifact, student, config, context)]
     healer = _healer(artifact, config, context, student, teacher, batches)
     run = _train(healer, context)
+    run.best.clear()
+    del healer, teacher, module  # writing takes memory too
     write_trained(student, artifact.folder, context.folder)
     context.progress.note(_told(run, sum(len(_first(one)) for one in batches)))
     return artifact.at(context.folder)
