@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from compress.model.healing import loop, losses
 from compress.model.healing.answers import answer
 from compress.model.healing.batches import Batch
 from compress.model.healing.head import Heads, find_head
+from compress.model.healing.loop import Healer, Schedule
 from compress.model.healing.losses import Losses
+from compress.model.healing.teacher import Teacher
 from compress.model.load import load_module
 from tests import tiny
 
@@ -46,14 +49,14 @@ def batch_of(*, padded, places=None):
 def gradients_of(student, teacher, batch, vocabulary, *, headless):
     heads = None
     if headless:
-        few = batch.rows(1)
+        few = batch.rows(slice(1))
         heads = Heads(find_head(student, few.student), find_head(teacher, few.teacher), vocabulary)
-    losses = Losses(vocabulary, heads)
+    own = Losses(vocabulary, heads)
     with torch.no_grad():
         theirs = answer(teacher, batch.teacher, states=True, head=heads and heads.teacher)
     ours = answer(student, batch.student, states=True, head=heads and heads.student)
     assert (ours.features is None) == bool(ours.logits) == (not headless)
-    loss = losses.of(ours, theirs, batch)
+    loss = own.of(ours, theirs, batch)
     student.zero_grad()
     loss.backward()
     return loss.item(), {
@@ -134,3 +137,28 @@ def test_scaled_logits_are_products_of_scaled_features(tiny_copy):
 def test_models_without_a_head_have_none(tiny_copy):
     module = load_module(tiny_copy("bert"), "feature-extraction")
     assert find_head(module, {"input_ids": ids(1, 8)}) is None
+
+
+@pytest.mark.parametrize("tokens", [1, 24, 10**6])
+def test_parts_of_a_batch_teach_what_the_whole_does(tokens, tiny_copy, monkeypatch):
+    """But for hidden states, which are compared by the size of each part's."""
+    monkeypatch.setattr(losses, "HIDDEN", 0.0)
+    monkeypatch.setattr(loop, "PART_TOKENS", tokens)
+    folder, task = tiny_copy("llama"), "text-generation"
+    student, teacher = changed(folder, task), load_module(folder, task)
+    batch = batch_of(padded=True)
+    loss, expected = gradients_of(student, teacher, batch, None, headless=False)
+    few = batch.rows(slice(1)).student
+    heads = Heads(find_head(student, few), find_head(teacher, few), None)
+    healer = Healer(
+        student=student, teacher=Teacher(teacher, batches=1, head=heads.teacher, cache_bytes=0),
+        losses=Losses(None, heads), batches=[batch], held_out=[batch], schedule=Schedule(steps=1),
+    )  # fmt: skip
+    student.zero_grad()
+    parts = list(healer._losses(batch, 0))
+    assert len(parts) == {1: 3, 24: 2, 10**6: 1}[tokens]
+    assert sum(part.item() for part in parts) == pytest.approx(loss, rel=1e-5)
+    sum(parts).backward()
+    largest = max(one.abs().max().item() for one in expected.values())
+    for name, one in student.named_parameters():
+        assert torch.allclose(one.grad, expected[name], rtol=1e-4, atol=1e-5 * largest), name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -43,6 +43,11 @@ class Answer:
             logits={name: change(value) for name, value in self.logits.items()},
             features=hidden if self.features is self.hidden else other,
         )
+
+    def rows(self, rows: slice) -> Answer:
+        """That of some items."""
+        found = self.map(lambda tensor: tensor[rows])
+        return found if self.mask is None else replace(found, mask=self.mask[rows])
 
     def size_bytes(self) -> int:
         """What it takes to keep it."""

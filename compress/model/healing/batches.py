@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tokenizers import Encoding
 
@@ -49,14 +49,25 @@ class Batch:
         """Where its tensors are."""
         return next(iter(self.student.values())).device
 
-    def rows(self, count: int) -> Batch:
-        """Its first items."""
+    def rows(self, rows: slice) -> Batch:
+        """Some of its items."""
         return Batch(
-            student={name: value[:count] for name, value in self.student.items()},
-            teacher={name: value[:count] for name, value in self.teacher.items()},
-            places=None if self.places is None else self.places[:count],
-            labels=None if self.labels is None else self.labels[:count],
+            student={name: value[rows] for name, value in self.student.items()},
+            teacher={name: value[rows] for name, value in self.teacher.items()},
+            places=None if self.places is None else self.places[rows],
+            labels=None if self.labels is None else self.labels[rows],
         )
+
+    def parts(self, tokens: int) -> Iterator[tuple[slice, float]]:
+        """Items that together have so many tokens at most (one item at least), and their share of all the
+        positions that are learned from.
+        """
+        kept = (self.mask > 0 if self.places is None else self.places >= 0).sum(dim=1)
+        count, width = self.mask.shape
+        size = max(1, tokens // width)
+        for start in range(0, count, size):
+            rows = slice(start, start + size)
+            yield rows, float(kept[rows].sum() / kept.sum().clamp(min=1))
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""

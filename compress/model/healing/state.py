@@ -11,7 +11,7 @@ import torch
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NAME = "training.pt"
+_NAME, _BEST = "training.pt", "best.pt"
 
 PATIENCE = 4
 """Looks in a row that show nothing better, after which the training ends."""
@@ -38,21 +38,42 @@ class Run:
         return len(losses) > PATIENCE and min(losses[-PATIENCE:]) > min(losses[:-PATIENCE])
 
 
+def keep_best(work: Path | None, student: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A copy of the student's state: where there is a folder on disk, and read from there when it is used."""
+    state = student.state_dict()
+    if work is None:
+        return {name: value.detach().clone() for name, value in state.items()}
+    _write(state, work / _BEST)
+    return _read_best(work)
+
+
+def _read_best(work: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = torch.load(
+        work / _BEST, weights_only=True, map_location="cpu", mmap=True
+    )
+    return found
+
+
+def _write(values: dict[str, Any], path: Path) -> None:
+    """The file is renamed to its place when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    torch.save(values, part)
+    part.rename(path)
+
+
 def save(work: Path | None, student: torch.nn.Module, optimizer: torch.optim.Optimizer, run: Run) -> None:
-    """Write all of it; the file is renamed to its place when it is whole."""
+    """Write all of it but the best state, which is there."""
     if work is None:
         return
-    work.mkdir(parents=True, exist_ok=True)
     values = {
         "student": student.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "best": run.best,
         "step": run.step,
         "seconds": run.seconds,
         "curve": run.curve,
     }
-    torch.save(values, work / f"{_NAME}.part")
-    (work / f"{_NAME}.part").rename(work / _NAME)
+    _write(values, work / _NAME)
 
 
 def restore(work: Path | None, student: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Run | None:
@@ -63,4 +84,4 @@ def restore(work: Path | None, student: torch.nn.Module, optimizer: torch.optim.
     student.load_state_dict(values["student"])
     optimizer.load_state_dict(values["optimizer"])
     curve = [(float(seconds), float(loss)) for seconds, loss in values["curve"]]
-    return Run(step=values["step"], seconds=values["seconds"], curve=curve, best=values["best"])
+    return Run(step=values["step"], seconds=values["seconds"], curve=curve, best=_read_best(work))

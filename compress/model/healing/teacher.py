@@ -56,6 +56,9 @@ class Teacher:
         for part in self._module.modules():
             if type(part) is torch.nn.Linear and (self._head is None or part is not self._head.linear):
                 part.to(torch.bfloat16)
+        for one in self._module.parameters():
+            if one.dtype != torch.bfloat16:  # or the whole file that it is mapped from stays in memory
+                one.data = one.data.clone()
 
     def _answer(self, batch: Batch) -> Answer:
         autocast = torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=self._bfloat16)

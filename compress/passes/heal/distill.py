@@ -52,7 +52,7 @@ class Config(Frozen):
     minutes: of training; the learning rate falls to zero within them.
     steps: instead, so many steps: the same weights at every run.
     learning_rate: None is 3e-4, and 1e-4 for models of more than 50 million parameters.
-    batch: items at once; None is 48, and 8 for language models.
+    batch: items at once; None is 48, and 4 for language models.
     length: tokens of a text at most (longer ones are cut in several); None is 64, and 256 for language
         models.
     """
@@ -81,6 +81,8 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     batches = [one.to(device) for one in _batches(artifact, student, config, context)]
     healer = _healer(artifact, config, context, student, teacher, batches)
     run = _train(healer, context)
+    run.best.clear()
+    del healer, teacher, module  # writing takes memory too
     write_trained(student, artifact.folder, context.folder)
     context.progress.note(_told(run, sum(len(_first(one)) for one in batches)))
     return artifact.at(context.folder)
@@ -144,7 +146,7 @@ def _losses(
     vocabulary = _shared_vocabulary(artifact, context)
     if artifact.task not in _WIDE:
         return Losses(vocabulary)
-    few = batch.rows(1)
+    few = batch.rows(slice(1))
     ours, theirs = find_head(student, few.student), find_head(teacher, few.teacher)
     if ours is None or theirs is None:
         return Losses(vocabulary)
@@ -198,7 +200,7 @@ class _Texts:
         other = own if same else self._preprocessor(original.folder)
         rows = self._rows(own)
         lengths = [len(one) for one in own.encodings(rows)]
-        size = self.config.batch or (8 if self.artifact.task in _WIDE else 48)
+        size = self.config.batch or (4 if self.artifact.task in _WIDE else 48)
         groups = by_length(lengths, size, seed=self.context.seed)
         parts = [[rows[at] for at in group] for group in groups if len(group) > 1]
         return [self._batch(part, own, None if same else other) for part in parts]

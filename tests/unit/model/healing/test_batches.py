@@ -80,3 +80,17 @@ def test_of_long_texts_some_of_each_part_are_held_out():
     assert np.ptp(np.diff(places)) == 0
     assert places[0] < 40
     assert places[-1] >= 360
+
+
+def test_parts_hold_every_item_once_with_its_share_of_positions():
+    mask = torch.ones(5, 10, dtype=torch.int64)
+    mask[1, 4:] = 0
+    feeds = {"input_ids": torch.arange(50).view(5, 10), "attention_mask": mask}
+    batch = Batch(student=feeds, teacher=feeds)
+    for tokens, count in ((1, 5), (20, 3), (39, 2), (1000, 1)):
+        parts = list(batch.parts(tokens))
+        assert len(parts) == count
+        ids = torch.cat([batch.rows(rows).student["input_ids"] for rows, _ in parts])
+        assert torch.equal(ids, feeds["input_ids"])
+        for rows, share in parts:
+            assert share == pytest.approx(mask[rows].sum().item() / 44)

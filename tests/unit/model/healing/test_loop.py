@@ -54,8 +54,12 @@ def test_the_student_learns():
     assert 10 <= len(run.curve) <= 14
 
 
-def test_it_ends_in_its_best_state():
-    one = healer()
+@pytest.mark.parametrize("kept", [False, True])
+def test_it_ends_in_its_best_state(kept, tmp_path):
+    """Which stands on disk where there is a folder for it."""
+    one = healer(tmp_path / "work" if kept else None, steps=15, broken=True, student=0)
+    assert one.heal(lambda steps: None).least == pytest.approx(one._held_out_loss(), rel=1e-6)
+    one = healer(tmp_path / "other" if kept else None)
     run = one.heal(lambda steps: None)
     assert one._held_out_loss() == pytest.approx(run.least, rel=1e-6)
 
