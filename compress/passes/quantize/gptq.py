@@ -4,8 +4,8 @@ Frantar et al. 2022 (arXiv:2210.17323). Weights come from safetensors one block 
 each block from the quantized blocks before it, and each finished block is a resume point.
 
 What was tried on top of it, by the held-out KL divergence of two models (4 bits, groups of 32, asymmetric):
-SmolLM2-135M, fine-tuned, its first eight blocks (12 x 512 tokens, judged on 6 x 512), and stories260K, all its
-five blocks (64 x 512 of its own text, judged on 32 x 512; in brackets with 3 bits). One seed each.
+SmolLM2-135M, fine-tuned, its first eight blocks (12 x 512 tokens, judged on 6 x 512), and stories260K, all
+its five blocks (64 x 512 of its own text, judged on 32 x 512; in brackets with 3 bits). One seed each.
 
                                                                          SmolLM2   stories260K
     GPTQ with sweeps of coordinate descent (`numerics.refine`)            .0085    .0500 (.280)
@@ -15,12 +15,12 @@ five blocks (64 x 512 of its own text, judged on 32 x 512; in brackets with 3 bi
     the residual stream rotated (QuaRot's R1), without either             .0081    .0548 (.298)
 
 So channels are scaled, outputs fed back where asked for, and nothing is rotated, which would also take a tied
-head its own table. Without sweeps SmolLM2 was at .0109 where it is at .0079 with (other windows); making up
+head its own table. Without sweeps SmolLM2 was at .0109 where it is at .0079 with (other windows). Making up
 for the errors of earlier layers (after GPTAQ, arXiv:2504.02692, but as the least squares solution that takes
-the matrix's place, not in the paper's own form) raised that to .0279 (.0175 with sweeps), and weighing tokens
-by the inverse size of their hidden states to .0120: both were left out. Bfloat16 products, where the processor
-has them, take 0.64 of the time of fp32 for a block's forward and lose nothing: all 30 blocks on 32 x 512
-tokens gave .0474 in bfloat16 and .0477 in fp32 (24 x 512 tokens of held-out text, without scaling).
+the matrix's place, not in the paper's own form) raised that to .0279, .0175 with sweeps, and weighing tokens
+by the inverse size of their hidden states to .0120: both were left out. Products in bfloat16, where the
+processor has it, take 0.64 of the time of fp32 for a block's forward and lose nothing: all 30 blocks on
+32 x 512 tokens gave .0474 in bfloat16 and .0477 in fp32 (24 x 512 tokens held out, without scaling).
 """
 
 from __future__ import annotations
