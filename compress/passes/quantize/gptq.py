@@ -140,6 +140,15 @@ def stored_bits(config: Config) -> dict[str, float]:
     }
 
 
+def within(config: Config, size: int) -> dict[str, str | None]:
+    """What to change so that a recipe that chooses bits keeps to a model of `size` bytes: nothing where it
+    has a size of its own, or the same bits for all.
+    """
+    if config.average_bits is None:
+        return {}
+    return {"average_bits": None, "max_size": str(size)}
+
+
 def uncalibrated(config: Config) -> Step | None:
     """Plain rounding to the same bits and groups, which reports show beside; there is none to bits of which
     each group has its own.
