@@ -50,7 +50,7 @@ def evaluate(
         from compress.cli import harness_tasks as tasks
 
         subjects = [one for one in (subject, reference) if one is not None]
-        tasks.show(subjects, harness.split(","), extra=harness_tasks, limit=limit, console=console)
+        tasks.show(subjects, harness.split(","), extra=harness_tasks, limit=values.limit, console=console)
         return
     accuracy = evaluate_again(subject, values, against=reference, progress=console)
     if json:

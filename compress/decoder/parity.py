@@ -43,16 +43,22 @@ def compare_cached(
     for seed in range(1, texts + 1):
         ids = np.random.default_rng(seed).integers(0, vocabulary, (2, total))
         try:
-            return _compared(runner, ids, logits(ids), prompt=prompt, relative=relative)
+            return compare_tokens(runner, ids, logits(ids), prompt=prompt, relative=relative)
         except InternalError:
             if seed == texts:
                 raise
     raise ValueError("no texts")
 
 
-def _compared(
+def compare_tokens(
     runner: OrtRunner, ids: np.ndarray, expected: np.ndarray, *, prompt: int, relative: float
 ) -> list[Parity]:
+    """Compare logits after tokens (B, T), of which the first `prompt` are read at once, with `expected`
+    (B, T, V), of whose largest value `relative` may differ.
+
+    Raises:
+        InternalError: they differ by more.
+    """
     outputs = runner.run(first_step(runner.inputs, ids[:, :prompt]))
     name = "logits of the prompt"
     lines = [compare_arrays(name, outputs["logits"], expected[:, :prompt], relative=relative)]

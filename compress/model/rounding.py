@@ -181,3 +181,14 @@ def facts(rounded: Rounded, matrix: np.ndarray, values: np.ndarray) -> dict[str,
     size = float(np.linalg.norm(matrix)) or 1.0
     relative = float(np.linalg.norm(difference)) / size
     return {"relative_error": relative, "damping": rounded.damping, "why": rounded.why}
+
+
+_MANY = 8
+
+
+def rounded_only(reasons: dict[str, str]) -> list[str]:
+    """A sentence for each matrix that was rounded to searched grids, or one for many."""
+    if len(reasons) <= _MANY:
+        return [f"{name} was rounded without feedback: {why}" for name, why in reasons.items()]
+    name, why = next(iter(reasons.items()))
+    return [f"{len(reasons)} matrices were rounded without feedback, as {name}: {why}"]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from compress.core.profile import Profile
     from compress.core.recipe import Recipe, Step
     from compress.pipeline.messages import Spec
+    from compress.pipeline.steps import BoundStep
 
 NOTHING_TO_DO = "nothing-to-quantize"
 """The error's code by which a step says that this model has nothing for it."""
@@ -121,11 +122,11 @@ class Executor:
         return Applied(tuple(made), tuple(dropped))
 
     def _key(self, parent: str, step: Step) -> str:
-        calibrated = not step.name.startswith("export.")
+        bound = bind(step)
+        calibrated = _is_calibrated(bound)
         inputs = {"seed": str(self.seed), "profile": self.profile.model_dump_json()}
         if calibrated:
             inputs["rows"] = self.rows_digest
-        bound = bind(step)
         config = bound.config.model_dump(mode="json")  # defaults and what is written out are the same
         timed = getattr(bound.implementation, "timed", None)
         if timed is not None and timed(bound.config):  # a cache may be shared between machines
@@ -181,6 +182,12 @@ class Executor:
         if reply.error:
             raise reply.error.error()
         return reply
+
+
+def _is_calibrated(step: BoundStep) -> bool:
+    """Whether the calibration rows are among what a step's result follows from."""
+    says = getattr(step.implementation, "calibrated", None)
+    return bool(says(step.config)) if says else not step.name.startswith("export.")
 
 
 def _inherit(source: Artifact, reply: StepReply, folder: Path) -> None:

@@ -21,6 +21,7 @@ from compress.pipeline.cache import cache_folder
 from compress.pipeline.gate import Budgets
 from compress.pipeline.predict import predicted_bytes
 from compress.pipeline.remotely import on_device
+from compress.pipeline.size_budget import within_size
 from compress.pipeline.steps import DECODER_EXPORT, EXPORT, check_chain, result_kind, with_export
 
 if TYPE_CHECKING:
@@ -96,7 +97,10 @@ def make_plan(
     model = resolve(ref, task=values.task, offline=values.offline, cache=cache_folder(), note=note)
     refuse_untraceable(model.config)
     recipes = (recipe,) if recipe else _candidates(profile, model, preset)
-    checked = tuple(with_export(one, decoder=model.kind is ModelKind.DECODER) for one in recipes)
+    checked = tuple(
+        within_size(with_export(one, decoder=model.kind is ModelKind.DECODER), budgets.max_size, model.config)
+        for one in recipes
+    )
     for one in checked:
         check_chain(one)
     _refuse_mixed(checked)

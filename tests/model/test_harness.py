@@ -107,3 +107,12 @@ def test_two_models_are_scored_side_by_side(cli, made):
     assert called.code == 0, called.err
     scores = json.loads(called.out)[str(root / "model")]
     assert {one["metric"] for one in scores} == {"acc", "acc_norm"}
+
+
+def test_the_settings_limit_the_items(cli, made, monkeypatch):
+    root, _ = made
+    monkeypatch.setenv("COMPRESS_LIMIT", "3")
+    words = ["--harness", "my_choice", "--harness-tasks", root / "tasks", "--json"]
+    called = cli("eval", root / "model", *words)
+    assert called.code == 0, called.err
+    assert {one["items"] for one in json.loads(called.out)[str(root / "model")]} == {3}

@@ -44,7 +44,7 @@ from compress.model.flow import BlockFlow
 from compress.model.mixed import allot, describe, measured_once
 from compress.model.outer import quantize_outer
 from compress.model.quantized import write_index
-from compress.model.rounding import Scheme
+from compress.model.rounding import Scheme, rounded_only
 from compress.model.scaling import BlockScaler
 from compress.model.sensitivity import Probe
 from compress.model.sidecars import copy_sidecars
@@ -157,6 +157,15 @@ def stored_bits(config: Config) -> dict[str, float]:
         + share * (16 + (0 if config.symmetric else config.bits)),
         "embedding": 16.0 if config.embedding_bits is None else config.embedding_bits + share * 16,
     }
+
+
+def within(config: Config, size: int) -> dict[str, str | None]:
+    """What to change so that a recipe that chooses bits keeps to a model of `size` bytes: nothing where it
+    has a size of its own, or the same bits for all.
+    """
+    if config.average_bits is None:
+        return {}
+    return {"average_bits": None, "max_size": str(size)}
 
 
 def uncalibrated(config: Config) -> Step | None:
@@ -277,21 +286,10 @@ def _gather(work: Path, context: Context) -> None:
     facts: dict[str, dict[str, object]] = {}
     for path in sorted(work.glob("*.json")):
         facts |= json.loads(path.read_text(encoding="utf8"))
-    for line in _rounded_only({name: str(values["why"]) for name, values in facts.items() if values["why"]}):
+    for line in rounded_only({name: str(values["why"]) for name, values in facts.items() if values["why"]}):
         context.progress.note(line)
     for path in sorted(work.glob("*.safetensors")):
         link_or_copy(path, context.folder / path.name)  # a run that is killed here finds all of it again
     (context.folder / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf8")
     if work == context.folder / ".work":
         shutil.rmtree(work)
-
-
-_MANY = 8
-
-
-def _rounded_only(reasons: dict[str, str]) -> list[str]:
-    """A sentence for each matrix that was rounded to searched grids, or one for many."""
-    if len(reasons) <= _MANY:
-        return [f"{name} was rounded without feedback: {why}" for name, why in reasons.items()]
-    name, why = next(iter(reasons.items()))
-    return [f"{len(reasons)} matrices were rounded without feedback, as {name}: {why}"]

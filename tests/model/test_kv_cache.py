@@ -1,0 +1,95 @@
+"""Caches of 8-bit integers: what the graph keeps, what it answers, what the runtime writes with it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+
+import compress
+from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
+from compress.core.errors import CompressError, InternalError
+from compress.core.profile import load_profile
+from compress.decoder import kv_cache
+from compress.decoder.parity import compare_tokens
+from compress.graph.cached import first_step, next_step
+from compress.graph.ort import OrtRunner
+from compress.passes.export import genai
+
+pytestmark = pytest.mark.model
+
+NEW_TOKENS = 12
+WINDOWS = np.random.default_rng(0).integers(4, 160, (8, 64))
+
+
+def export(folder, target, **config):
+    target.mkdir()
+    artifact = Artifact(kind=ArtifactKind.CHECKPOINT, folder=folder, task="text-generation")
+    context = Context(
+        folder=target, calibration=Fixed(windows=WINDOWS), profile=load_profile("cpu"), progress=Silent()
+    )
+    return genai.apply(artifact, genai.Config(**config), context)
+
+
+def greedy(runner, ids):
+    """What the graph writes after ids (T,), step by step from its cache."""
+    outputs, past, written = runner.run(first_step(runner.inputs, ids[None])), len(ids), []
+    for _ in range(NEW_TOKENS):
+        written.append(int(outputs["logits"][0, -1].argmax()))
+        outputs = runner.run(next_step(runner.inputs, np.array([written[-1:]]), outputs, past=past))
+        past += 1
+    return written
+
+
+@pytest.mark.parametrize("name", ["llama-wide", "gemma2-wide"])
+def test_a_graph_keeps_codes(name, tiny_models, tmp_path):
+    plain = OrtRunner(export(tiny_models(name), tmp_path / "plain").graph)
+    made = export(tiny_models(name), tmp_path / "made", kv_cache="int8")
+    runner = OrtRunner(made.graph)
+    assert kv_cache.bytes_a_token(runner) * 4 == kv_cache.bytes_a_token(plain)
+    ids = WINDOWS[0]
+    kept, codes = (one.run(first_step(one.inputs, ids[None])) for one in (plain, runner))
+    constants = onnx.load(str(made.graph), load_external_data=False).graph.initializer
+    scale = {one.name: onnx.numpy_helper.to_array(one) for one in constants if one.name.endswith(".scale")}
+    for part in ("key", "value"):  # of the first layer, whose inputs are the same
+        output = f"present.0.{part}"
+        assert codes[output].dtype == np.int8
+        step = scale[f"{output}.scale"]
+        assert np.all(np.abs(codes[output] * step - kept[output]) <= 0.501 * step)
+        assert np.abs(codes[output]).max() == 127
+    parity = json.loads((made.folder / "export.json").read_text())["parity"]
+    assert [line["output"].endswith("cache in int8") for line in parity] == [False, False, True, True]
+    # The runtime, which keeps one buffer, writes what the graph does, also after it went back.
+    session = compress.load(made.folder)._decoder.session(ids, longest=len(ids) + NEW_TOKENS)
+    for _ in range(2):
+        assert [session.next() for _ in range(NEW_TOKENS)] == greedy(runner, ids)
+        session.rewind()
+
+
+def test_a_wrong_scale_is_found(tiny_models, tmp_path):
+    made = export(tiny_models("llama-wide"), tmp_path / "made")
+    plain, ids = OrtRunner(made.graph), WINDOWS[:2, :24]
+    expected = plain.run(first_step(plain.inputs, ids))["logits"]
+    scales = kv_cache.scales(kv_cache.largest(plain, WINDOWS))
+    kv_cache.write_int8_cache(made.graph, {name: scale / 8 for name, scale in scales.items()})
+    with pytest.raises(InternalError, match="differs"):
+        compare_tokens(OrtRunner(made.graph), ids, expected, prompt=12, relative=genai._CODES)
+
+
+def test_channels_without_a_value_have_a_scale():
+    found = kv_cache.scales({"present.0.key": np.array([[0.0, 254.0]], np.float32)})
+    assert found["present.0.key"].shape == (1, 1, 1, 2)
+    assert found["present.0.key"].ravel().tolist() == [1.0, 2.0]
+
+
+def test_a_traced_graph_has_no_such_cache(tiny_models, tmp_path):
+    with pytest.raises(CompressError, match="GPT2LMHeadModel") as caught:
+        export(tiny_models("gpt2"), tmp_path / "made", kv_cache="int8")
+    assert caught.value.code == "cache-unsupported"
+    assert not list((tmp_path / "made").iterdir())
+
+
+def test_only_what_is_calibrated_depends_on_rows():
+    assert genai.calibrated(genai.Config(kv_cache="int8"))
