@@ -91,19 +91,21 @@ class LoadedBlock:
             return None
         before, size = self.added(), shared.hessian.size
         factors = torch.exp(torch.rand(size, generator=torch.Generator().manual_seed(size)) - 0.5)
-        kept = {name: value.detach().clone() for name, value in self.block.named_parameters()}
         for source in [*self._norms(shared), *self._matrices(shared, inputs)]:
+            kept = self._copied(source, shared)
             self.apply(source, shared, factors)
             same = self.is_same(before)
-            self.restore(kept)
+            for name, value in kept.items():
+                self.block.get_parameter(name).data.copy_(value)
             if same:
                 return source
         return None
 
-    def restore(self, kept: Tensors) -> None:
-        """Put parameters back."""
-        for name, value in kept.items():
-            self.block.get_parameter(name).data.copy_(value)
+    def _copied(self, source: Source, shared: SharedInput) -> dict[str, torch.Tensor]:
+        """What a fold changes, as it is."""
+        names = {source.weight, *([source.bias] if source.bias else [])}
+        names |= {weight.name.removeprefix(self.prefix) for weight in shared.weights}
+        return {name: self.block.get_parameter(name).detach().clone() for name in names}
 
     def _norms(self, shared: SharedInput) -> Iterator[Source]:
         seen = self._watched()

@@ -54,10 +54,12 @@ class BlockScaler:
         Should the block then give something else, it is left as it was.
         """
         before = loaded.added()
-        kept = {name: value.detach().clone() for name, value in loaded.block.named_parameters()}
         folds = [fold for shared in inputs if (fold := self._fold(loaded, shared, inputs, fit))]
-        if not folds or not loaded.is_same(before):
-            loaded.restore(kept)
+        if folds and not loaded.is_same(before):
+            for fold in reversed(
+                folds
+            ):  # not from a copy: a block may be a good part of what memory there is
+                loaded.apply(fold.source, fold.shared, torch.from_numpy(1 / fold.factors))
             return Scaled()
         for fold in folds:
             fold.shared.hessian.divide(fold.factors)

@@ -126,6 +126,7 @@ def test_a_block_that_would_change_is_left_alone(tiny_models, monkeypatch):
         done = scaler.scale(made, some, lambda matrix, weights: FIT(matrix, importance=weights))
         assert not done.changed
         assert not done.outputs
-        assert is_as(made.block, kept)
+        for key, value in made.block.state_dict().items():
+            torch.testing.assert_close(value, kept[key])
         for shared, hessian in zip(inputs, hessians, strict=True):
             np.testing.assert_array_equal(shared.hessian.matrix, hessian)
