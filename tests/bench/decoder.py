@@ -1,10 +1,10 @@
 """This project beside its peers on a decoder, in one run: size, perplexity, speed, cost of making.
 
     python -m tests.bench.decoder MODEL --calibration valid.txt --data test.txt [--seconds 120]
-        [--recipes gptq-int4,gptq-int4-128] [--gguf MODEL.gguf]
+        [--recipes gptq-int4,gptq-int4-128] [--out FOLDER]
 
 Perplexity is on windows of `--data` (text that no calibration saw), of what each artifact's own graph gives.
-Times are interleaved; llama.cpp is run where llama-cpp-python is installed and `--gguf` names a file for it.
+Times are interleaved. `--out` keeps what was made, for `tests.bench.llamacpp`.
 """
 
 from __future__ import annotations
@@ -97,27 +97,6 @@ def race(made: list[Made], model: Path, seconds: float):
     return timings, feeds[PREFILL]["input_ids"].size
 
 
-def llama_cpp(path: Path, text: str) -> dict[str, float]:
-    """Decode and prefill of llama.cpp, by itself after the race: its numbers are of another moment."""
-    import time
-
-    from llama_cpp import Llama
-
-    model = Llama(str(path), n_ctx=512, n_threads=usable_cores(), verbose=False)
-    ids = model.tokenize(text.encode())[:128]
-    found = {}
-    for _ in range(3):
-        model.reset()
-        start = time.perf_counter()
-        model.eval(ids)
-        found["prefill"] = max(found.get("prefill", 0), len(ids) / (time.perf_counter() - start))
-        start = time.perf_counter()
-        for _ in range(32):
-            model.eval([model.sample(temp=0)])
-        found["decode"] = max(found.get("decode", 0), 32 / (time.perf_counter() - start))
-    return found
-
-
 def show(made: list[Made], scores: dict[str, float], timings, tokens: int) -> None:
     table = Table("what", "MB", "perplexity", "made in s", "peak MB", "prefill", "decode", "decode tok/s")
     for one in made:
@@ -147,15 +126,20 @@ def main() -> None:
     parser.add_argument("--recipes", default="gptq-int4,gptq-int4-128,round-int4")
     parser.add_argument("--windows", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=120)
-    parser.add_argument("--gguf", type=Path)
+    parser.add_argument("--out", type=Path)
     words = parser.parse_args()
+    if words.out:
+        run(words, words.out)
+        return
     with tempfile.TemporaryDirectory() as folder:
-        made = make_all(words.model, words.recipes.split(","), words.calibration, Path(folder))
-        scores = perplexities(made, words.model, words.data, words.windows)
-        timings, tokens = race(made, words.model, words.seconds)
-        show(made, scores, timings, tokens)
-        if words.gguf:
-            print("llama.cpp", llama_cpp(words.gguf, words.data.read_text(encoding="utf8")[:4000]))
+        run(words, Path(folder))
+
+
+def run(words: argparse.Namespace, folder: Path) -> None:
+    made = make_all(words.model, words.recipes.split(","), words.calibration, folder)
+    scores = perplexities(made, words.model, words.data, words.windows)
+    timings, tokens = race(made, words.model, words.seconds)
+    show(made, scores, timings, tokens)
 
 
 if __name__ == "__main__":
