@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import onnx
 import onnx_ir as ir
@@ -31,7 +31,7 @@ from pydantic import Field
 from compress.core.artifact import GRAPH_NAME, Artifact, ArtifactKind, Context
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
-from compress.decoder import builder, kv_cache, traced
+from compress.decoder import accuracy, builder, kv_cache, traced
 from compress.decoder.codes import Codes
 from compress.decoder.fill import fill_codes
 from compress.decoder.parity import PROMPT, STEPS, compare_cached, compare_tokens
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from compress.decoder.accuracy import Level
     from compress.graph.parity import Parity
 
 ACCEPTS = frozenset({ArtifactKind.CHECKPOINT, ArtifactKind.QUANTIZED})
@@ -62,7 +63,7 @@ PRODUCES = ArtifactKind.GENAI
 _INLINE = 1024
 """Bytes up to which a constant stays in the graph, where shapes are read from."""
 
-_EXACT = 1
+_EXACT = accuracy.EXACT
 """The accuracy level at which kernels compute products in fp32."""
 
 _TEXTS = 3
@@ -81,15 +82,21 @@ other heads by 0.70."""
 class Config(Frozen):
     """How the graph computes and what it keeps."""
 
-    accuracy_level: int = Field(default=4, ge=0, le=4)
-    """Of quantized products: 4 computes in int8, 1 in fp32, 0 as the kernel likes."""
+    accuracy_level: Annotated[int, Field(ge=0, le=4)] | Literal["auto"] = 4
+    """Of quantized products: 4 computes in int8, 1 in fp32, 0 as the kernel likes; auto: 4 or 1, by what they
+    take and cost here on calibration text."""
     kv_cache: Literal["float32", "int8"] = "float32"
     """What keys and values are kept in; int8 needs a graph of ONNX Runtime GenAI's builder."""
 
 
 def calibrated(config: Config) -> bool:
     """Whether what is made depends on the calibration rows."""
-    return config.kv_cache == "int8"
+    return config.kv_cache == "int8" or config.accuracy_level == "auto"
+
+
+def timed(config: Config) -> bool:
+    """Whether what is made depends on this host."""
+    return config.accuracy_level == "auto"
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
@@ -112,9 +119,11 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     if config.kv_cache == "int8":
         with context.progress.track("calibrate the cache"):
             parity += _keep_codes(answers, context)
-    if quantized and config.accuracy_level != _EXACT:
-        _set_accuracy_level(context.folder / GRAPH_NAME, config.accuracy_level)
-    facts = {"parity": [asdict(line) for line in parity]}
+    facts: dict[str, Any] = {"parity": [asdict(line) for line in parity]}
+    if quantized:
+        level, measured = _level(config, context)
+        _set_accuracy_level(context.folder / GRAPH_NAME, level)
+        facts["accuracy_level"] = {"chosen": level, "measured": [asdict(one) for one in measured]}
     (context.folder / EXPORT_FACTS).write_text(json.dumps(facts), encoding="utf8")
     return artifact.at(context.folder, kind=PRODUCES)
 
@@ -239,6 +248,24 @@ def _logits(module: torch.nn.Module, ids: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
         found: np.ndarray = module(input_ids=torch.from_numpy(ids), use_cache=False).logits.float().numpy()
     return found
+
+
+def _level(config: Config, context: Context) -> tuple[int, list[Level]]:
+    """The level that is asked for, or the one that measures best."""
+    if config.accuracy_level != "auto":
+        return config.accuracy_level, []
+    graph = context.folder / GRAPH_NAME
+    length = min(accuracy.LENGTH, _positions(context.folder) - 1)
+    windows = context.calibration.tokens(count=accuracy.SAMPLES, length=length)
+    runners = {}
+    with context.progress.track("choose the accuracy level"):
+        for level in (_EXACT, accuracy.ROUNDED):
+            _set_accuracy_level(graph, level)
+            runners[level] = OrtRunner(graph)
+        measured = accuracy.measure(runners, windows)
+    chosen = accuracy.choose(measured)
+    context.progress.note(accuracy.sentence(measured, chosen))
+    return chosen, measured
 
 
 def _set_accuracy_level(path: Path, level: int) -> None:
