@@ -86,13 +86,17 @@ class Speedup(Frozen):
 
     vs_torch: Ratio | None
     vs_onnxruntime_fp32: Ratio | None
+    vs_torch_bfloat16: Ratio | None = None
 
 
 class Baselines(Frozen):
-    """The model as shipped in PyTorch, and what a careful user has already: ONNX Runtime, fp32."""
+    """The model as shipped in PyTorch, and what a careful user has already: ONNX Runtime, fp32. Of decoders
+    also PyTorch in bfloat16, where the processor has products in it; its size is that of the same checkpoint.
+    """
 
     torch: Figures | None
     onnxruntime_fp32: Figures | None
+    torch_bfloat16: Figures | None = None
 
 
 class Accuracy(Frozen):

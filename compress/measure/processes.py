@@ -40,6 +40,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 class Contender:
     """A model to time. `model` is a graph, or a folder for `torch` and `onnxruntime-genai`;
     `threads` are those that compute, the caller's among them; `confinement` limits the whole process.
+    `dtype` is what PyTorch computes in.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Contender:
     threads: int
     provider: str = "CPUExecutionProvider"
     confinement: Confinement = NO_LIMITS
+    dtype: Literal["float32", "bfloat16"] = "float32"
 
     def command(self) -> list[str]:
         """The worker's command line."""
@@ -60,7 +62,7 @@ class Contender:
         threads = ["--threads", str(self.threads)]
         if self.runtime == "torch":
             module = "compress.measure.torch_worker"
-            return [*start, module, str(self.model), "--task", self.task, *threads]
+            return [*start, module, str(self.model), "--task", self.task, "--dtype", self.dtype, *threads]
         if self.runtime == "onnxruntime-genai":
             return [*start, "compress.measure.genai_worker", str(self.model), *threads]
         where = ["--runtime", self.runtime, "--provider", self.provider]

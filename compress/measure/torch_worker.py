@@ -1,6 +1,6 @@
 """The PyTorch baseline in a process of its own: `compress.measure.worker` over a checkpoint.
 
-python -m compress.measure.torch_worker FOLDER --task T [--threads N]
+python -m compress.measure.torch_worker FOLDER --task T [--threads N] [--dtype bfloat16]
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--task", required=True)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     words = parser.parse_args()
     if words.threads:
         torch.set_num_threads(words.threads)
-    serve(lambda: _prepare(load_module(words.folder, words.task)))
+    dtype = getattr(torch, words.dtype)
+    serve(lambda: _prepare(load_module(words.folder, words.task, dtype=dtype)))
 
 
 def _prepare(module: torch.nn.Module) -> Prepare:

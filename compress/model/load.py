@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def load_module(folder: Path, task: str) -> torch.nn.Module:
-    """The module of a checkpoint for `task`, fp32, in evaluation mode; of an encoder-decoder model
-    under `feature-extraction` the encoder alone.
+def load_module(folder: Path, task: str, *, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
+    """The module of a checkpoint for `task`, in evaluation mode; of an encoder-decoder model under
+    `feature-extraction` the encoder alone.
 
     Raises:
         CompressError: weights are missing, not finite or of another shape than the configuration's.
     """
-    return running_part(load_whole(folder, task), task)
+    return running_part(load_whole(folder, task, dtype=dtype), task)
 
 
-def load_whole(folder: Path, task: str) -> torch.nn.Module:
+def load_whole(folder: Path, task: str, *, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
     """The same with all parts that the checkpoint has, as it is saved again.
 
     Raises:
@@ -37,7 +37,7 @@ def load_whole(folder: Path, task: str) -> torch.nn.Module:
     config = read_json(folder / "config.json", code="config-missing")
     refuse_not_finite(folder)
     with quiet_transformers():
-        return _loaded(_cut(model_class(task, config), folder), folder, task, {}).eval()
+        return _loaded(_cut(model_class(task, config), folder), folder, task, {"dtype": dtype}).eval()
 
 
 def empty_module(folder: Path, task: str, *, buffers: bool = False) -> torch.nn.Module:
@@ -110,13 +110,12 @@ def _loaded(kind: Any, folder: Path | None, task: str, given: dict[str, Any]) ->
     try:
         module, info = kind.from_pretrained(
             folder,
-            dtype=torch.float32,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
             ignore_mismatched_sizes=True,  # reported in `info`, and refused by name below
             output_loading_info=True,
-            **given,
+            **{"dtype": torch.float32, **given},
         )
     except CompressError:
         raise

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from compress.pipeline.plan import Plan
 
 TORCH = "torch"
+TORCH_BFLOAT16 = "torch_bfloat16"
 FP32 = "onnxruntime_fp32"
 """The baselines' names, as `report.json` has them."""
 RESULT = "result"

@@ -26,7 +26,7 @@ from compress.passes.export.fuse import FUSE_FACTS
 from compress.passes.export.onnx import EXPORT_FACTS
 from compress.passes.quantize.gptq import SENSITIVITY
 from compress.pipeline.cache import package_versions
-from compress.pipeline.contenders import FP32, RESULT, TORCH
+from compress.pipeline.contenders import FP32, RESULT, TORCH, TORCH_BFLOAT16
 from compress.pipeline.remotely import describe
 from compress.pipeline.steps import bind
 
@@ -82,7 +82,11 @@ def make_report(
     return Report(
         model=model_facts(plan),
         target=target_facts(plan),
-        baselines=Baselines(torch=figures.get(TORCH), onnxruntime_fp32=figures[FP32]),
+        baselines=Baselines(
+            torch=figures.get(TORCH),
+            onnxruntime_fp32=figures[FP32],
+            torch_bfloat16=figures.get(TORCH_BFLOAT16),
+        ),
         result=figures[RESULT],
         speedup=speedup,
         accuracy=accuracy,

@@ -18,7 +18,7 @@ from compress.model.safety import checkpoint_bytes
 from compress.pipeline import evidence
 from compress.pipeline.beside import Beside, told_beside
 from compress.pipeline.cache import cache_folder, package_versions
-from compress.pipeline.contenders import FP32, RESULT, TORCH, make_candidates
+from compress.pipeline.contenders import FP32, RESULT, TORCH, TORCH_BFLOAT16, make_candidates
 from compress.pipeline.costs import costs_of
 from compress.pipeline.elsewhere import elsewhere, told_elsewhere, told_tokens
 from compress.pipeline.estimate import Estimator
@@ -201,14 +201,18 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
     ]
     final = bench.stopwatch.final(artifact.graph, runtime=recipe.runtime)
     sizes = {
-        TORCH: checkpoint_bytes(plan.model.folder),
+        TORCH: (stored := checkpoint_bytes(plan.model.folder)),
+        TORCH_BFLOAT16: stored,
         FP32: graph_bytes(bench.base.artifact.graph),
         RESULT: graph_bytes(artifact.graph),
     }
     figures, ratios = final.figures(sizes), final.ratios
     headline = headline_of(plan.kind)
-    torch = ratios[TORCH][headline] if TORCH in ratios else None
-    speedup = Speedup(vs_torch=torch, vs_onnxruntime_fp32=ratios[FP32][headline])
+    speedup = Speedup(
+        vs_torch=ratios.get(TORCH, {}).get(headline),
+        vs_onnxruntime_fp32=ratios[FP32][headline],
+        vs_torch_bfloat16=ratios.get(TORCH_BFLOAT16, {}).get(headline),
+    )
     operators = _operators(bench, artifact, recipe)
     notes += told_operators(operators, runtime=recipe.runtime)
     gate = judge(plan.budgets, Findings(result=figures[RESULT], speedup=speedup, accuracy=accuracy))

@@ -14,7 +14,8 @@ from compress.measure.confinement import NO_LIMITS, Confinement
 from compress.measure.host import usable_cores
 from compress.measure.latency import Timings, interleave_own, ratio
 from compress.measure.processes import Contender, Runtime, Timed, WorkerFailed
-from compress.pipeline.contenders import FP32, RESULT, TORCH
+from compress.model.arithmetic import has_bfloat16
+from compress.pipeline.contenders import FP32, RESULT, TORCH, TORCH_BFLOAT16
 from compress.pipeline.remotely import sent
 from compress.pipeline.workloads import DECODE, PREFILL, feeds_of, own_preprocessor, workloads_of
 
@@ -62,31 +63,37 @@ class Stopwatch:
         return self._ratios(timings, [one.name for one in others])
 
     def final(self, graph: Path, *, runtime: str) -> Final:
-        """Time the result alone with both baselines.
+        """Time the result alone with both baselines; of decoders also with PyTorch in bfloat16, where the
+        processor has products in it.
 
         Raises:
             CompressError: a contender cannot be loaded or run.
         """
         result = self._graph(RESULT, graph, runtime=runtime)
-        return Final(stopwatch=self, timings=self._race([result]), graph=graph)
+        more = [self._torch(TORCH_BFLOAT16)] if self._is_decoder and has_bfloat16() else []
+        return Final(stopwatch=self, timings=self._race([result], more), graph=graph)
 
     def ratios_of(self, timings: Timings) -> dict[str, dict[str, Ratio]]:
         """The result's speedups, by baseline and workload."""
         found = self._ratios(timings, [RESULT])
         return {baseline: by_name[RESULT] for baseline, by_name in found.items()}
 
-    def _race(self, others: Sequence[Contender]) -> Timings:
+    @property
+    def _is_decoder(self) -> bool:
+        return self.base.kind is ArtifactKind.GENAI
+
+    def _race(self, others: Sequence[Contender], more: Sequence[Contender] = ()) -> Timings:
         """Without PyTorch where the target has not the memory for it: that is no reason to time nothing."""
-        runtime = GENAI if self.base.kind is ArtifactKind.GENAI else "onnxruntime"
-        baselines = [self._torch(), self._graph(FP32, self.base.graph, runtime=runtime)]
+        runtime = GENAI if self._is_decoder else "onnxruntime"
+        graph = self._graph(FP32, self.base.graph, runtime=runtime)
         if self.device:
-            return self._in_turn(baselines[1:], others)
+            return self._in_turn([graph], others)
         try:
-            return self._in_turn(baselines, others)
+            return self._in_turn([self._torch(), graph, *more], others)
         except WorkerFailed as error:
-            if error.contender != TORCH or not error.out_of_memory:
+            if error.contender not in (TORCH, TORCH_BFLOAT16) or not error.out_of_memory:
                 raise
-            return self._in_turn(baselines[1:], others)
+            return self._in_turn([graph], others)
 
     def _in_turn(self, baselines: Sequence[Contender], others: Sequence[Contender]) -> Timings:
         contenders = [*baselines, *others]
@@ -133,18 +140,19 @@ class Stopwatch:
                 }
                 for name in names
             }
-            for baseline in (TORCH, FP32)
+            for baseline in (TORCH, FP32, TORCH_BFLOAT16)
             if baseline in timings.load_s
         }
 
-    def _torch(self) -> Contender:
+    def _torch(self, name: str = TORCH) -> Contender:
         return Contender(
-            name=TORCH,
+            name=name,
             model=self.checkpoint.folder,
             runtime="torch",
             task=self.checkpoint.task,
             threads=threads_of(self.profile),
             confinement=self.confinement,
+            dtype="bfloat16" if name == TORCH_BFLOAT16 else "float32",
         )
 
     def _graph(self, name: str, graph: Path, *, runtime: str) -> Contender:

@@ -20,6 +20,7 @@ _ASCII = {TIMES: "x", DASH: "-", MINUS: "-", ARROW: "->", AT_MOST: "<=", AT_LEAS
 
 _CONTENDERS = {
     "torch": "PyTorch",
+    "torch_bfloat16": "PyTorch bf16",
     "onnxruntime_fp32": "ONNX Runtime fp32",
     "result": "this artifact",
     "artifact": "this artifact",

@@ -72,7 +72,7 @@ def _figures(report: Report) -> Table:
 
 
 def _speedup_row(report: Report, names: Sequence[str]) -> tuple[Cell, ...] | None:
-    known = {"torch": report.speedup.vs_torch, "onnxruntime_fp32": report.speedup.vs_onnxruntime_fp32}
+    known = tables.headline_speedups(report)
     if not any(known.values()):
         return None
     label = tables.estimated("throughput of the artifact against it", report)

@@ -41,6 +41,7 @@ def contenders(report: Report) -> list[tuple[str, Figures]]:
     """The baselines that were measured, then the artifact, by their names in the samples."""
     named = (
         ("torch", report.baselines.torch),
+        ("torch_bfloat16", report.baselines.torch_bfloat16),
         ("onnxruntime_fp32", report.baselines.onnxruntime_fp32),
         ("result", report.result),
     )
@@ -83,11 +84,19 @@ def ratios(report: Report, evidence: Evidence) -> list[tuple[str, str, Ratio]]:
         for workload, ratio in by_workload.items()
     ]
     known = {(workload, baseline) for workload, baseline, _ in found}
-    own = (("torch", report.speedup.vs_torch), ("onnxruntime_fp32", report.speedup.vs_onnxruntime_fp32))
-    for baseline, ratio in own:
+    for baseline, ratio in headline_speedups(report).items():
         if ratio is not None and ("throughput", baseline) not in known:
             found.append(("throughput", baseline, ratio))
     return sorted(found, key=lambda row: row[:2])
+
+
+def headline_speedups(report: Report) -> dict[str, Ratio | None]:
+    """The report's own ratio against each baseline."""
+    return {
+        "torch": report.speedup.vs_torch,
+        "torch_bfloat16": report.speedup.vs_torch_bfloat16,
+        "onnxruntime_fp32": report.speedup.vs_onnxruntime_fp32,
+    }
 
 
 def budgets(report: Report) -> Table:

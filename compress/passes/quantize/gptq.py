@@ -30,7 +30,6 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Self
 
-import torch
 from pydantic import Field, field_validator, model_validator
 
 from compress.core.artifact import ArtifactKind
@@ -38,6 +37,7 @@ from compress.core.config import Frozen
 from compress.core.paths import link_or_copy
 from compress.core.recipe import Step
 from compress.core.units import parse_size
+from compress.model.arithmetic import has_bfloat16
 from compress.model.blocks import BlockQuantizer
 from compress.model.curvature import Curvature
 from compress.model.flow import BlockFlow
@@ -278,7 +278,7 @@ def _room(config: Config, walk: BlockWalk, groups: list[Group]) -> float:
 def _half(config: Config) -> bool:
     if config.activations != "auto":
         return config.activations == "bfloat16"
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return has_bfloat16()
 
 
 def _gather(work: Path, context: Context) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ from compress.core.artifact import ArtifactKind, Silent
 from compress.measure.confinement import Confinement
 from compress.measure.latency import Timings
 from compress.measure.processes import WorkerFailed
-from compress.pipeline.contenders import FP32, RESULT, TORCH
+from compress.pipeline.contenders import FP32, RESULT, TORCH, TORCH_BFLOAT16
 from compress.pipeline.speed import Final, Stopwatch
 
 
@@ -53,6 +54,19 @@ def test_pytorch_is_left_out_and_told(stopwatch, monkeypatch, tmp_path):
     assert seen == [[TORCH, FP32, RESULT], [FP32, RESULT]]
     assert list(final.ratios) == [FP32]
     assert "PyTorch was not timed: it needs more than 1 GiB of memory" in final.noise
+
+
+@pytest.mark.parametrize("instructions", [True, False])
+def test_decoders_are_compared_with_bfloat16_where_there_are_instructions(
+    stopwatch, monkeypatch, tmp_path, instructions
+):
+    decoder = SimpleNamespace(kind=ArtifactKind.GENAI, graph=tmp_path / "model.onnx")
+    monkeypatch.setattr("compress.pipeline.speed.has_bfloat16", lambda: instructions)
+    seen = race(monkeypatch, fails=None)
+    final = replace(stopwatch, base=decoder).final(tmp_path / "model.onnx", runtime="onnxruntime-genai")
+    more = [TORCH_BFLOAT16] if instructions else []
+    assert seen == [[TORCH, FP32, *more, RESULT]]
+    assert list(final.ratios) == [TORCH, FP32, *more]
 
 
 @pytest.mark.parametrize(("fails", "out_of_memory"), [(RESULT, True), (FP32, True), (TORCH, False)])
