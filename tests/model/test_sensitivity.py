@@ -155,6 +155,15 @@ def test_a_size_is_kept_to_and_used(name, limit, tiny_models, tmp_path):
     assert 0.9 * limit < stored_bytes(folder) <= limit
 
 
+def test_of_a_size_and_an_average_both_hold(tiny_models, tmp_path):
+    common = {"head_bits": 4, "probe_length": 48, "average_bits": 7}
+    free = quantized(tiny_models("llama"), tmp_path / "free", **common, max_size="1MB")
+    tight = quantized(tiny_models("llama"), tmp_path / "tight", **common, max_size="22kB")
+    averages = [json.loads((one / gptq.SENSITIVITY).read_text())["average_bits"] for one in (free, tight)]
+    assert averages[1] < averages[0] <= 7
+    assert stored_bytes(tight) <= 22_000 < stored_bytes(free)
+
+
 def test_a_size_that_cannot_be_reached_is_refused(tiny_models, tmp_path):
     with pytest.raises(CompressError, match="size-unreachable"):
         quantized(tiny_models("llama"), tmp_path / "out", max_size="9kB", probe_length=48)

@@ -41,7 +41,7 @@ from compress.model.arithmetic import has_bfloat16
 from compress.model.blocks import BlockQuantizer
 from compress.model.curvature import Curvature
 from compress.model.flow import BlockFlow
-from compress.model.mixed import allot, describe, measured_once
+from compress.model.mixed import allot, average_bits, describe, measured_once
 from compress.model.outer import quantize_outer
 from compress.model.quantized import write_index
 from compress.model.rounding import Scheme, rounded_only
@@ -96,11 +96,11 @@ class Config(Frozen):
     minimum_rows: int = 32
     """Matrices that saw fewer calibration tokens (experts) are rounded to searched grids."""
     average_bits: float | None = None
-    """Bits of the blocks' matrices on average, each group's own chosen by measured sensitivity; None: `bits`
-    for all."""
+    """Bits of the blocks' matrices on average at most, each group's own chosen by measured sensitivity; None
+    here and below: `bits` for all."""
     max_size: str | None = None
     """The same, by what the model may take with scales, zero points and tables (`90MB`): `estimated`, since
-    files hold more than weights."""
+    files hold more than weights. Where both are given, both hold."""
     choices: tuple[Bits, ...] = (4, 8)
     """Bits to choose from. Graphs of ONNX Runtime hold 2 and 3 bits in 4."""
     probe_samples: int = Field(default=2, gt=0)
@@ -124,8 +124,6 @@ class Config(Frozen):
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
-        if self.average_bits is not None and self.max_size is not None:
-            raise ValueError("average_bits and max_size are two ways to say one thing: leave one out")
         if self.average_bits is not None and not min(self.choices) <= self.average_bits <= max(self.choices):
             raise ValueError(
                 f"average_bits must lie within choices, {min(self.choices)} to {max(self.choices)}"
@@ -159,13 +157,13 @@ def stored_bits(config: Config) -> dict[str, float]:
     }
 
 
-def within(config: Config, size: int) -> dict[str, str | None]:
-    """What to change so that a recipe that chooses bits keeps to a model of `size` bytes: nothing where it
-    has a size of its own, or the same bits for all.
+def within(config: Config, size: int) -> dict[str, str]:
+    """What to change so that a recipe that chooses bits keeps to a model of `size` bytes, too: nothing where
+    it has a size of its own, or the same bits for all.
     """
-    if config.average_bits is None:
+    if config.average_bits is None or config.max_size is not None:
         return {}
-    return {"average_bits": None, "max_size": str(size)}
+    return {"max_size": str(size)}
 
 
 def uncalibrated(config: Config) -> Step | None:
@@ -242,10 +240,12 @@ def _mixed_bits(quantizer: BlockQuantizer, config: Config, context: Context) -> 
     with context.progress.track("Measuring sensitivity", walk.count) as advance:
         groups = measured_once(folder.with_suffix(".measured"), lambda: probe.run(advance))
     shutil.rmtree(folder, ignore_errors=True)
+    allowed = []
     if config.average_bits is not None:
-        bits = allot(groups, budget=config.average_bits * sum(group.elements for group in groups))
-    else:
-        bits = allot(groups, budget=_room(config, walk, groups), grids=config.grid_bits)
+        allowed.append(allot(groups, budget=config.average_bits * sum(group.elements for group in groups)))
+    if config.max_size is not None:
+        allowed.append(allot(groups, budget=_room(config, walk, groups), grids=config.grid_bits))
+    bits = min(allowed, key=lambda chosen: average_bits(groups, chosen))
     (context.folder / SENSITIVITY).write_text(describe(groups, bits), encoding="utf8")
     return {name: own for group, own in zip(groups, bits, strict=True) for name in group.names}
 

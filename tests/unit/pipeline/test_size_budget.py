@@ -25,11 +25,13 @@ def test_a_recipe_that_chooses_bits_keeps_to_the_size():
     check_chain(made)
     config = bind(made.steps[0]).config
     assert isinstance(config, gptq.Config)
-    assert (config.average_bits, config.max_size) == (None, str(90_000_000 - beside_weights(SMOL)))
+    assert (config.average_bits, config.max_size) == (4.45, str(90_000_000 - beside_weights(SMOL)))
     assert config.group_size == 128
 
 
-@pytest.mark.parametrize("config", [{"max_size": "80MB"}, {"bits": 4}])
+@pytest.mark.parametrize(
+    "config", [{"max_size": "80MB"}, {"average_bits": 5, "max_size": "80MB"}, {"bits": 4}]
+)
 def test_a_size_of_its_own_and_bits_for_all_stay(config):
     assert within_size(recipe(**config), 90_000_000, SMOL) == recipe(**config)
 
