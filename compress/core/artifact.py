@@ -127,6 +127,7 @@ class Pass(Protocol):
     offer `remaining(config, depth)`: the share that stays of each component (`ffn`, `attention`). One that
     calibrates may offer `uncalibrated(config)`: the step that stores the same bits without. One that times
     things on this host may offer `timed(config)`: whether it does, so that its result is not another host's.
+    One that keeps to a size offers `size_limit(config)`, its bytes.
     An export whose result depends on calibration rows says so by `calibrated(config)`. One that chooses bits
     may offer `within(config, size)`: what to change in its configuration for a model of so many bytes.
     """

@@ -31,13 +31,16 @@ def predicted_bytes(
 
     A pass says by `stored_bits(config)` how many bits it leaves of an element of each group:
     `embedding`, `matrix` (two axes and more) and `rest`; and by `remaining(config, depth)` which share of the
-    elements of each component it leaves. Passes that say nothing change no size. `kept` are shares of single
-    tensors that stay, as `kept_tokens` finds them.
+    elements of each component it leaves, by `size_limit(config)` to how many bytes it keeps. Passes that say
+    nothing change no size. `kept` are shares of single tensors that stay, as `kept_tokens` finds them.
     """
     bits = {_MATRICES: _FP32_BITS, _EMBEDDINGS: _FP32_BITS, _REST: _FP32_BITS}
     shares: dict[str, float] = {}
+    limits: list[int] = []
     for step in recipe.steps:
         bound = bind(step)
+        limit = getattr(bound.implementation, "size_limit", lambda config: None)(bound.config)
+        limits += [] if limit is None else [limit]
         stored = getattr(bound.implementation, "stored_bits", None)
         if stored is not None:
             bits.update(stored(bound.config))
@@ -52,7 +55,7 @@ def predicted_bytes(
         * (kept or {}).get(name, 1.0)
         for name, tensor in tensors.items()
     ]
-    return int(sum(sizes) / 8)
+    return min([int(sum(sizes) / 8), *limits])
 
 
 def kept_tokens(recipe: Recipe, source: Artifact, rows: Sequence[Row]) -> dict[str, float]:

@@ -150,11 +150,16 @@ class Config(Frozen):
 def stored_bits(config: Config) -> dict[str, float]:
     """Bits an element by group of weights, for `plan`: the code and its share of a scale and a zero."""
     share = 0.0 if config.group_size < 0 else 1 / config.group_size
+    matrix = config.average_bits or (config.bits if config.max_size is None else max(config.choices))
     return {
-        "matrix": (config.average_bits or config.bits)
-        + share * (16 + (0 if config.symmetric else config.bits)),
+        "matrix": matrix + share * (16 + (0 if config.symmetric else config.bits)),
         "embedding": 16.0 if config.embedding_bits is None else config.embedding_bits + share * 16,
     }
+
+
+def size_limit(config: Config) -> int | None:
+    """Bytes to which bits are chosen, for `plan`."""
+    return None if config.max_size is None else parse_size(config.max_size)
 
 
 def within(config: Config, size: int) -> dict[str, str]:

@@ -4,7 +4,9 @@ import pytest
 
 from compress.core.profile import load_recipe
 from compress.core.recipe import recipe_from
+from compress.model.headers import TensorHeader
 from compress.passes.quantize import gptq
+from compress.pipeline.predict import predicted_bytes
 from compress.pipeline.size_budget import beside_weights, within_size
 from compress.pipeline.steps import bind, check_chain
 
@@ -44,3 +46,10 @@ def test_beside_the_weights_are_tables_and_nodes():
     # SmolLM2-135M in 4 bits of blocks of 32: 80.26 MB on disk, of which 77.90 are weights and their grids.
     assert 2_360_000 < beside_weights(SMOL) < 2_700_000
     assert beside_weights({}) < 100_000
+
+
+def test_a_prediction_is_no_larger_than_what_is_kept_to():
+    tensors = {"model.layers.0.up.weight": TensorHeader("F32", (64, 64), 0, 64 * 64 * 4)}
+    wide = 64 * 64 * (8 + 20 / 32) / 8  # all in 8 bits, with a scale and a zero point for each 32
+    assert predicted_bytes(recipe(max_size="100kB"), tensors) == int(wide)
+    assert predicted_bytes(recipe(max_size="1kB"), tensors) == 1000
