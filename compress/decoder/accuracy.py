@@ -2,11 +2,12 @@
 
 Level 1 computes products in fp32; level 4 lets kernels round activations to 8 bits by block. Both graphs
 answer the same calibration text, and the divergence of level 4 from level 1 is what its rounding adds. Level
-0 is not tried: on x86 its answers are level 1's to the last bit.
+0 is not tried: its answers were level 1's to the last bit where both were seen (AVX-512).
 
 SmolLM2-135M in 4 bits (blocks of 32, two cores with AVX-512 VNNI): 9.42 ms a token at level 4, 14.0 at level
-1; prompts of 64 tokens in 133 and 160 ms; level 4 adds 0.0016 nats a token. It took 3.4 s, and two sessions
-at once. Hence 4 stays the default, and measuring is for hosts and models where that may be otherwise.
+1; prompts of 64 tokens in 133 and 160 ms; level 4 adds 0.0016 nats a token.
+
+One graph is open at a time, each twice in turn: of a large model two would not fit.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 from compress.graph.cached import first_step, next_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from compress.graph.ort import OrtRunner
 
@@ -35,7 +36,7 @@ LIMIT = 0.01
 _FASTER = 1.1
 """How much faster level 1 must be in decoding to be kept though level 4 loses nothing: less is noise."""
 
-_ROUNDS, _STEPS = 3, 4
+_TURNS, _ROUNDS, _STEPS = 2, 2, 4
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,15 @@ class Level:
     divergence: float = 0.0
 
 
-def measure(runners: Mapping[int, OrtRunner], windows: np.ndarray) -> list[Level]:
-    """Answer windows of tokens (windows, T), then time each graph in turn: a prompt and the tokens after."""
-    answers = {level: _log_chances(runner, windows) for level, runner in runners.items()}
-    times = {level: _timers(runner, windows[:1]) for level, runner in runners.items()}
-    taken: dict[int, list[tuple[float, float]]] = {level: [] for level in runners}
-    for _ in range(_ROUNDS):
-        for level, (prefill, decode) in times.items():
-            taken[level].append((_ms(decode) / _STEPS, _ms(prefill)))
+def measure(opened: Callable[[int], OrtRunner], windows: np.ndarray) -> list[Level]:
+    """Answer windows of tokens (windows, T) at both levels, and time a prompt and the tokens after it;
+    `opened` gives the graph at a level.
+    """
+    answers: dict[int, np.ndarray] = {}
+    taken: dict[int, list[tuple[float, float]]] = {EXACT: [], ROUNDED: []}
+    for level in (EXACT, ROUNDED) * _TURNS:
+        answers[level], times = _turn(opened(level), windows)
+        taken[level] += times
     return [
         Level(
             level,
@@ -65,6 +67,13 @@ def measure(runners: Mapping[int, OrtRunner], windows: np.ndarray) -> list[Level
         )
         for level, samples in taken.items()
     ]
+
+
+def _turn(runner: OrtRunner, windows: np.ndarray) -> tuple[np.ndarray, list[tuple[float, float]]]:
+    """A graph's answers, and milliseconds of a token and of a prompt, once a round."""
+    prefill, decode = _timers(runner, windows[:1])
+    times = [(_ms(decode) / _STEPS, _ms(prefill)) for _ in range(_ROUNDS)]
+    return _log_chances(runner, windows), times
 
 
 def choose(levels: list[Level]) -> int:

@@ -257,12 +257,13 @@ def _level(config: Config, context: Context) -> tuple[int, list[Level]]:
     graph = context.folder / GRAPH_NAME
     length = min(accuracy.LENGTH, _positions(context.folder) - 1)
     windows = context.calibration.tokens(count=accuracy.SAMPLES, length=length)
-    runners = {}
+
+    def opened(level: int) -> OrtRunner:
+        _set_accuracy_level(graph, level)
+        return OrtRunner(graph)
+
     with context.progress.track("choose the accuracy level"):
-        for level in (_EXACT, accuracy.ROUNDED):
-            _set_accuracy_level(graph, level)
-            runners[level] = OrtRunner(graph)
-        measured = accuracy.measure(runners, windows)
+        measured = accuracy.measure(opened, windows)
     chosen = accuracy.choose(measured)
     context.progress.note(accuracy.sentence(measured, chosen))
     return chosen, measured
