@@ -9,6 +9,7 @@ llama-cpp-python (`pip install llama-cpp-python` builds it). Medians, and quarti
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,12 @@ class GenAi:
         import onnxruntime_genai
 
         self._genai = onnxruntime_genai
-        self._model = onnxruntime_genai.Model(str(folder))
+        config = onnxruntime_genai.Config(str(folder))
+        threads = {
+            "intra_op_num_threads": usable_cores()
+        }  # as many as llama.cpp gets, and as `compress bench`
+        config.overlay(json.dumps({"model": {"decoder": {"session_options": threads}}}))
+        self._model = onnxruntime_genai.Model(config)
         self._ids = onnxruntime_genai.Tokenizer(self._model).encode(text)[:PROMPT]
 
     def __call__(self, tokens: int) -> Times:
