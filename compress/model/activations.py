@@ -6,12 +6,15 @@ own memory, and is there when a killed run goes on.
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -45,3 +48,12 @@ class Activations:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stream.close()
+
+
+@contextmanager
+def written_whole(path: Path, *, count: int, length: int) -> Iterator[Activations]:
+    """A new file that gets its name when all of it is written: a run that finds it finds the whole of it."""
+    part = path.with_suffix(".part")
+    with Activations(part, count=count, length=length, new=True) as made:
+        yield made
+    os.replace(part, path)

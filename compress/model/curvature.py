@@ -25,12 +25,13 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch.nn.functional import cross_entropy, normalize
 
-from compress.model.activations import Activations
+from compress.model.activations import Activations, written_whole
 from compress.model.observe import ProductObserver, Weight
 from compress.numerics.hessian import Hessian
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from compress.model.walk import BlockWalk
@@ -147,19 +148,13 @@ class Curvature:
     def _gradient(self, index: int) -> Path:
         return self.work / f"gradient-{index:05}.bin"
 
-    @contextmanager
-    def _open(self, path: Path) -> Iterator[Activations]:
+    def _open(self, path: Path) -> Activations:
         count, length = self.windows.shape
-        with Activations(path, count=count, length=length) as found:
-            yield found
+        return Activations(path, count=count, length=length)
 
-    @contextmanager
-    def _new(self, path: Path) -> Iterator[Activations]:
+    def _new(self, path: Path) -> AbstractContextManager[Activations]:
         count, length = self.windows.shape
-        part = path.with_suffix(".part")
-        with Activations(part, count=count, length=length, new=True) as made:
-            yield made
-        os.replace(part, path)
+        return written_whole(path, count=count, length=length)
 
 
 def _surprise(logits: torch.Tensor, *, seed: int) -> torch.Tensor:

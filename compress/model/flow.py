@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from compress.model.activations import Activations
+from compress.model.activations import Activations, written_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import numpy as np
@@ -46,12 +46,10 @@ class BlockFlow:
         """Where the finished block is."""
         return self.work / f"block-{index:05}.safetensors"
 
-    @contextmanager
-    def entering(self, index: int) -> Iterator[Activations]:
+    def entering(self, index: int) -> Activations:
         """What enters a block (with `walk.count`: what leaves the last)."""
         count, length = self.windows.shape
-        with Activations(self._hidden(index), count=count, length=length) as found:
-            yield found
+        return Activations(self._hidden(index), count=count, length=length)
 
     def finish(self, index: int, write: Callable[[Path], None]) -> None:
         """Run the windows through a loaded block as it is now, and let `write` store the block."""
@@ -75,10 +73,6 @@ class BlockFlow:
     def _hidden(self, index: int) -> Path:
         return self.work / f"hidden-{index:05}.bin"
 
-    @contextmanager
-    def _new(self, path: Path) -> Iterator[Activations]:
+    def _new(self, path: Path) -> AbstractContextManager[Activations]:
         count, length = self.windows.shape
-        part = path.with_suffix(".part")
-        with Activations(part, count=count, length=length, new=True) as made:
-            yield made
-        os.replace(part, path)
+        return written_whole(path, count=count, length=length)
