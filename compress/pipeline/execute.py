@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from compress.core.allocator import with_tuned_allocator
 from compress.core.artifact import BESIDE, GRAPH_NAME, Artifact, ArtifactKind
 from compress.core.errors import CompressError, InternalError
 from compress.core.paths import link_missing, published
@@ -217,8 +219,9 @@ def run_child(request: StepRequest, progress: Progress) -> StepReply:
     # -P: a module in the working folder must not stand in for one that is installed.
     command = [sys.executable, "-P", "-m", "compress.pipeline.child"]
     pipe = subprocess.PIPE
+    options: Any = {"stdin": pipe, "stdout": pipe, "stderr": pipe, "text": True, "encoding": "utf8"}
     with (
-        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, encoding="utf8") as child,
+        subprocess.Popen(command, env=with_tuned_allocator(os.environ), **options) as child,
         ExitStack() as cleanup,
     ):
         cleanup.callback(child.kill)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from compress.core.allocator import with_tuned_allocator
 from tests import tiny
 
 SHAPES: dict[str, dict[str, int]] = {
@@ -114,7 +116,8 @@ def run(options: argparse.Namespace, root: Path) -> None:
     ]
     for name, source, folder in chain:
         words = [*sys.argv[1:], "--step", name, str(source), str(folder)]
-        subprocess.run([sys.executable, "-m", "tests.bench.streaming", *words], check=True)
+        command = [sys.executable, "-m", "tests.bench.streaming", *words]
+        subprocess.run(command, env=with_tuned_allocator(os.environ), check=True)
 
 
 def main() -> None:
