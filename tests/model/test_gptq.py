@@ -58,6 +58,20 @@ def test_every_architecture(name, tiny_models, tmp_path):
                    and "mlp.gate" not in name and "positions" not in name for name in kept), kept  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "table", "head"), [("llama", 16, 32), ("llama-tied", 32, None), ("qwen3-moe", -1, 32)]
+)
+def test_tables_have_groups_of_their_own(name, table, head, tiny_models, tmp_path):
+    folder = quantized(tiny_models(name), tmp_path / "out", embedding_group_size=table, head_group_size=head)
+    layouts = QuantizedCheckpoint(folder).layouts
+    found = {part: layout.group_size for name, layout in layouts.items() for part in (name.split(".")[-2],)}
+    assert found["embed_tokens"] == (table if table > 0 else layouts["model.embed_tokens.weight"].shape[1])
+    assert found.get("lm_head") == (None if name == "llama-tied" else head)
+    assert found["q_proj"] == 16
+    plain = quantized(tiny_models(name), tmp_path / "plain")
+    assert divergence(tiny_models(name), folder) < 1.5 * divergence(tiny_models(name), plain) + 0.01
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tiny_models, tmp_path, monkeypatch):
     source = tiny_models("llama")
     whole = quantized(source, tmp_path / "whole")

@@ -79,6 +79,9 @@ class Config(Frozen):
     """Of the embedding (and of the head that is tied to it); None: as it was."""
     head_bits: Bits | None = 8
     """Of an output layer that is a matrix of its own."""
+    embedding_group_size: int | None = None
+    head_group_size: int | None = None
+    """Of those; None: `group_size`."""
     samples: int = Field(default=128, gt=0)
     length: int = Field(default=512, gt=1)
     """Calibration: so many windows of so many tokens."""
@@ -115,10 +118,10 @@ class Config(Frozen):
     output_length: int = Field(default=256, gt=1)
     """Windows on which that curvature is gathered."""
 
-    @field_validator("group_size")
+    @field_validator("group_size", "embedding_group_size", "head_group_size")
     @classmethod
-    def _in_range(cls, value: int) -> int:
-        if value != -1 and not 16 <= value <= 256:
+    def _in_range(cls, value: int | None) -> int | None:
+        if value not in (None, -1) and not 16 <= value <= 256:
             raise ValueError("must be 16 to 256, or -1")
         return value
 
@@ -130,15 +133,16 @@ class Config(Frozen):
             )
         return self
 
-    def grid_bits(self, bits: int) -> float:
+    def grid_bits(self, bits: int, group_size: int | None = None) -> float:
         """What scales and zero points add to a number of so many bits."""
-        return 0.0 if self.group_size < 0 else (16 + (0 if self.symmetric else bits)) / self.group_size
+        size = group_size or self.group_size
+        return 0.0 if size < 0 else (16 + (0 if self.symmetric else bits)) / size
 
-    def scheme(self, bits: int) -> Scheme:
-        """The scheme of matrices in so many bits."""
+    def scheme(self, bits: int, group_size: int | None = None) -> Scheme:
+        """The scheme of matrices in so many bits, in groups of another size where one is given."""
         return Scheme(
             bits=bits,
-            group_size=self.group_size,
+            group_size=group_size or self.group_size,
             symmetric=self.symmetric,
             damping=self.damping,
             activation_order=self.activation_order,
@@ -149,11 +153,11 @@ class Config(Frozen):
 
 def stored_bits(config: Config) -> dict[str, float]:
     """Bits an element by group of weights, for `plan`: the code and its share of a scale and a zero."""
-    share = 0.0 if config.group_size < 0 else 1 / config.group_size
     matrix = config.average_bits or (config.bits if config.max_size is None else max(config.choices))
+    table, size = config.embedding_bits, config.embedding_group_size
     return {
-        "matrix": matrix + share * (16 + (0 if config.symmetric else config.bits)),
-        "embedding": 16.0 if config.embedding_bits is None else config.embedding_bits + share * 16,
+        "matrix": matrix + config.grid_bits(config.bits),
+        "embedding": 16.0 if table is None else table + config.grid_bits(table, size),
     }
 
 
@@ -218,8 +222,8 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
             advance()
     quantize_outer(
         flow,
-        embedding=config.scheme(config.embedding_bits) if config.embedding_bits else None,
-        head=config.scheme(config.head_bits) if config.head_bits else None,
+        embedding=config.embedding_bits and config.scheme(config.embedding_bits, config.embedding_group_size),
+        head=config.head_bits and config.scheme(config.head_bits, config.head_group_size),
     )
     shutil.rmtree(work / "curvature", ignore_errors=True)
     _gather(work, context)
@@ -275,8 +279,11 @@ def _room(config: Config, walk: BlockWalk, groups: list[Group]) -> float:
     """Bits that `max_size` leaves for the matrices: tables are stored as configured, the rest in fp32."""
     elements, embedding, head = walk.elements()
     others = (elements - embedding - head - sum(group.elements for group in groups)) * 32.0
-    for count, bits in ((embedding, config.embedding_bits), (head, config.head_bits)):
-        others += count * (bits + config.grid_bits(bits) if bits else 32.0)
+    for count, bits, size in (
+        (embedding, config.embedding_bits, config.embedding_group_size),
+        (head, config.head_bits, config.head_group_size),
+    ):
+        others += count * (bits + config.grid_bits(bits, size) if bits else 32.0)
     return 8.0 * parse_size(config.max_size or "") - others
 
 
