@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import onnxruntime as ort
 
+from compress.core.cores import usable_cores
 from compress.core.errors import CompressError
 from compress.graph.session import TensorSpec
 
@@ -64,9 +65,11 @@ def _open(graph: Path, *, threads: int, provider: str) -> ort.InferenceSession:
 
 
 def session_options(threads: int) -> ort.SessionOptions:
-    """Settings that every session has: its threads (0: as many as there are cores), how they wait."""
+    """Settings that every session has: its threads (0: one for each core that this process may use), how
+    they wait.
+    """
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or usable_cores()
     options.log_severity_level = 3
     for key, value in _THREADS.items():
         options.add_session_config_entry(key, value)

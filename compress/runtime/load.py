@@ -31,8 +31,8 @@ CLASSIFICATION = ("text-classification", "image-classification", "audio-classifi
 
 
 def load(folder: str | Path, *, threads: int = 0, runtime: str | None = None) -> LoadedModel | LoadedDecoder:
-    """Open an artifact; `threads` 0 lets the runtime choose, `runtime` None takes the manifest's. A
-    decoder with KV cache gives a `LoadedDecoder`, everything else a `LoadedModel`.
+    """Open an artifact; `threads` 0 is one for each core that this process may use, `runtime` None takes the
+    manifest's. A decoder with KV cache gives a `LoadedDecoder`, everything else a `LoadedModel`.
 
     Raises:
         CompressError: the folder is no artifact, or what runs it is not installed.
