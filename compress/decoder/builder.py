@@ -20,7 +20,7 @@ import torch
 from compress.core.errors import CompressError
 from compress.decoder.routed import ALIKE, Experts, Routed, is_normalized, refuse_others
 from compress.decoder.traced import THREADS
-from compress.runtime.decoder import SETTINGS
+from compress.graph.cached import SETTINGS
 
 if TYPE_CHECKING:
     from pathlib import Path

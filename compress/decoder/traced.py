@@ -15,11 +15,11 @@ import onnx_ir as ir
 import torch
 
 from compress.core.errors import CompressError
+from compress.graph.cached import SETTINGS
 from compress.graph.io import read_graph
 from compress.graph.naming import name_by_module
 from compress.model.quiet import quiet_exporter
 from compress.model.safety import read_json
-from compress.runtime.decoder import SETTINGS
 from compress.runtime.limits import max_tokens
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import onnxruntime as ort
 
 from compress.core.cores import usable_cores
 from compress.core.errors import CompressError
+from compress.graph.cached import SETTINGS, with_sizes
 from compress.graph.session import TensorSpec
 
 if TYPE_CHECKING:
@@ -33,9 +34,10 @@ class OrtRunner:
     """A graph in an ONNX Runtime session."""
 
     def __init__(self, graph: Path, *, threads: int = 0, provider: str = "CPUExecutionProvider") -> None:
-        """Load `graph`; raises CompressError when the provider or an operator is missing."""
+        """Load `graph`; raises CompressError when the provider, an operator or a cache's size is missing."""
         self._session = _open(graph, threads=threads, provider=provider)
-        self.inputs = tuple(_spec(node) for node in self._session.get_inputs())
+        found = [_spec(node) for node in self._session.get_inputs()]
+        self.inputs = with_sizes(found, graph.with_name(SETTINGS))
         self.outputs = tuple(node.name for node in self._session.get_outputs())
         self._names = {spec.name for spec in self.inputs}
 

@@ -10,12 +10,11 @@ import numpy as np
 
 from compress.core.cores import usable_cores
 from compress.core.errors import CompressError
+from compress.graph.cached import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-SETTINGS = "genai_config.json"
 
 
 class Decoder:

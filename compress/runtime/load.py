@@ -11,10 +11,10 @@ import numpy as np
 
 from compress.core.artifact import GRAPH_NAME
 from compress.core.errors import CompressError
+from compress.graph.cached import SETTINGS
 from compress.graph.session import open_runner
 from compress.runtime import answers
 from compress.runtime.classify import best_classes
-from compress.runtime.decoder import SETTINGS
 from compress.runtime.embed import load_head
 from compress.runtime.engine import Engine
 from compress.runtime.files import read_settings
