@@ -21,7 +21,7 @@ def show(subject: Subject, prompt: str, *, tokens: int, chat: bool, console: Con
     Raises:
         CompressError: it is no decoder with a cache, or the prompt is too long.
     """
-    from compress.runtime.decoder import SETTINGS
+    from compress.graph.cached import SETTINGS
     from compress.runtime.generate import load_decoder
 
     if not (subject.folder / SETTINGS).is_file():

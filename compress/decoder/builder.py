@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ import torch
 
 from compress.core.errors import CompressError
 from compress.decoder.routed import ALIKE, Experts, Routed, is_normalized, refuse_others
+from compress.decoder.traced import THREADS
+from compress.graph.cached import SETTINGS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,6 +133,7 @@ def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.
             maker.moe_attrs["normalize_routing_weights"] = is_normalized(config)
             maker.make_model(str(folder))
             maker.make_genai_config(config, {}, str(target))
+            _add_threads(target / SETTINGS)
     except CompressError:
         raise
     except Exception as error:  # the builder raises whatever it meets
@@ -139,6 +143,12 @@ def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.
     graph: ir.Model = maker.model
     graph.graph.sort()
     return graph
+
+
+def _add_threads(settings: Path) -> None:
+    written = json.loads(settings.read_text(encoding="utf8"))
+    written["model"]["decoder"]["session_options"].update(THREADS)
+    settings.write_text(json.dumps(written, indent=4), encoding="utf8")
 
 
 def _fed(architecture: str) -> Any:

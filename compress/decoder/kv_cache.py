@@ -19,6 +19,7 @@ from compress.core.errors import CompressError
 from compress.graph.cached import PAST, PRESENT, first_step
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from compress.graph.ort import OrtRunner
@@ -60,6 +61,25 @@ def scales(peaks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {
         name: np.where(peak > 0, peak / _LARGEST, 1).astype(np.float32)[None, :, None, :]
         for name, peak in peaks.items()
+    }
+
+
+def read_codes(path: Path, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Keys and values (B, heads, T, width) float32 as attention reads them in the graph at `path`, of its
+    `outputs` with codes.
+    """
+    graph = onnx.load(str(path), load_external_data=False).graph
+    constants = {one.name: one for one in graph.initializer}
+    nodes = [node for node in graph.node if node.op_type == _ATTENTION]
+    names = {
+        node.output[output]: node.input[place]
+        for node in nodes
+        for output, place in ((1, _KEY_SCALE), (2, _VALUE_SCALE))
+    }
+    return {
+        name: codes * numpy_helper.to_array(constants[names[name]])
+        for name, codes in outputs.items()
+        if name in names
     }
 
 

@@ -15,11 +15,11 @@ import onnx_ir as ir
 import torch
 
 from compress.core.errors import CompressError
+from compress.graph.cached import SETTINGS
 from compress.graph.io import read_graph
 from compress.graph.naming import name_by_module
 from compress.model.quiet import quiet_exporter
 from compress.model.safety import read_json
-from compress.runtime.decoder import SETTINGS
 from compress.runtime.limits import max_tokens
 
 if TYPE_CHECKING:
@@ -122,6 +122,11 @@ def dynamic_axes(shape: Shape) -> Sequence[Any]:
     return ({0: auto, 1: auto}, {0: auto, 1: auto}, {0: auto, 1: auto}, (cache,) * (2 * shape.layers))
 
 
+THREADS = {"intra_op_num_threads": 0}
+"""One for each physical core, of whatever machine reads the settings. Left out, the runtime takes half of the
+logical processors: half of the cores where a core is one processor, as on most virtual machines and ARM."""
+
+
 def write_settings(folder: Path, config: dict[str, Any], shape: Shape) -> None:
     """Write `genai_config.json`, with which the runtime feeds the graph."""
     generation = folder / "generation_config.json"
@@ -131,7 +136,7 @@ def write_settings(folder: Path, config: dict[str, Any], shape: Shape) -> None:
     pad = chosen.get("pad_token_id")
     length = max_tokens(config=config, tokenizer={}, sentence={})
     decoder = {
-        "session_options": {"log_id": "onnxruntime-genai", "provider_options": []},
+        "session_options": {"log_id": "onnxruntime-genai", "provider_options": [], **THREADS},
         "filename": "model.onnx",
         "head_size": shape.width,
         "hidden_size": int(config.get("hidden_size") or config.get("n_embd") or 0),

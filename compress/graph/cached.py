@@ -2,18 +2,60 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compress.core.errors import CompressError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from compress.graph.ort import OrtRunner
     from compress.graph.session import TensorSpec
 
+SETTINGS = "genai_config.json"
+"""Beside a decoder's graph: how ONNX Runtime GenAI feeds it."""
+
 PAST = "past_key_values."
 PRESENT = "present."
+
+
+def with_sizes(inputs: Sequence[TensorSpec], settings: Path) -> tuple[TensorSpec, ...]:
+    """Inputs with the heads and the width of a cache that the graph leaves open, as ONNX Runtime GenAI's
+    builder does with the width, by the `settings` beside it. Bytes hold two codes of 4 bits each.
+
+    Raises:
+        CompressError: the settings do not tell them.
+    """
+    cache = [spec for spec in inputs if spec.name.startswith(PAST)]
+    if not any(None in (spec.shape[1], spec.shape[3]) for spec in cache):
+        return tuple(inputs)
+    sizes = _cache_sizes(settings)
+    sized = {spec.name: _sized(spec, *sizes) for spec in cache}
+    return tuple(sized.get(spec.name, spec) for spec in inputs)
+
+
+def _cache_sizes(settings: Path) -> tuple[int, int]:
+    """Heads and width."""
+    try:
+        decoder = json.loads(settings.read_text(encoding="utf8"))["model"]["decoder"]
+        return int(decoder["num_key_value_heads"]), int(decoder["head_size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        message = (
+            f"the graph leaves the size of its cache open, and {settings} has no model.decoder with "
+            "num_key_value_heads and head_size"
+        )
+        raise CompressError("cache-unknown", message, hint=f"put the {settings.name} beside it") from None
+
+
+def _sized(spec: TensorSpec, heads: int, width: int) -> TensorSpec:
+    batch, own_heads, past, own_width = spec.shape
+    width = -(-width // 2) if spec.dtype == "uint8" else width
+    return replace(spec, shape=(batch, own_heads or heads, past, own_width or width))
 
 
 def is_cached(inputs: Sequence[TensorSpec]) -> bool:

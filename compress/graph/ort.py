@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import onnxruntime as ort
 
+from compress.core.cores import usable_cores
 from compress.core.errors import CompressError
+from compress.graph.cached import SETTINGS, with_sizes
 from compress.graph.session import TensorSpec
 
 if TYPE_CHECKING:
@@ -32,9 +34,10 @@ class OrtRunner:
     """A graph in an ONNX Runtime session."""
 
     def __init__(self, graph: Path, *, threads: int = 0, provider: str = "CPUExecutionProvider") -> None:
-        """Load `graph`; raises CompressError when the provider or an operator is missing."""
+        """Load `graph`; raises CompressError when the provider, an operator or a cache's size is missing."""
         self._session = _open(graph, threads=threads, provider=provider)
-        self.inputs = tuple(_spec(node) for node in self._session.get_inputs())
+        found = [_spec(node) for node in self._session.get_inputs()]
+        self.inputs = with_sizes(found, graph.with_name(SETTINGS))
         self.outputs = tuple(node.name for node in self._session.get_outputs())
         self._names = {spec.name for spec in self.inputs}
 
@@ -64,9 +67,11 @@ def _open(graph: Path, *, threads: int, provider: str) -> ort.InferenceSession:
 
 
 def session_options(threads: int) -> ort.SessionOptions:
-    """Settings that every session has: its threads (0: as many as there are cores), how they wait."""
+    """Settings that every session has: its threads (0: one for each core that this process may use), how
+    they wait.
+    """
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or usable_cores()
     options.log_severity_level = 3
     for key, value in _THREADS.items():
         options.add_session_config_entry(key, value)

@@ -43,7 +43,7 @@ RUNTIMES = ("onnxruntime", GENAI, "openvino")
 def open_runner(
     graph: Path, *, runtime: str = "onnxruntime", threads: int = 0, provider: str = "CPUExecutionProvider"
 ) -> Runner:
-    """Load `graph` in a runtime; `threads` 0 leaves their number to it.
+    """Load `graph` in a runtime; `threads` 0 is one for each core that this process may use.
 
     Raises:
         CompressError: the runtime is unknown or not installed, or cannot load the graph.

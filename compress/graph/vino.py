@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from compress.core.cores import usable_cores
 from compress.core.errors import CompressError
 from compress.graph.session import TensorSpec
 
@@ -44,9 +45,11 @@ def _compile(graph: Path, *, threads: int) -> Any:
     except ImportError:
         hint = "pip install 'compress[openvino]'"
         raise CompressError("extra-missing", "the openvino runtime is not installed", hint=hint) from None
-    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    if threads:
-        settings["INFERENCE_NUM_THREADS"] = threads
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads or usable_cores(),
+    }
     try:
         return openvino.Core().compile_model(str(graph), "CPU", settings)
     except RuntimeError as error:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compress.core.cores import affinity, one_cpu_a_core
 from compress.measure import confine
-from compress.measure.host import affinity, one_cpu_a_core
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

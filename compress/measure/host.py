@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from compress.core.cores import usable_cores
 from compress.measure.isa import (
     architecture,
     cpu_name,
@@ -22,7 +21,6 @@ from compress.measure.isa import (
 if TYPE_CHECKING:
     from compress.core.profile import Profile
 
-_CPUS = Path("/sys/devices/system/cpu")
 _CGROUP = Path("/sys/fs/cgroup")
 _TELLING = (
     "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16",
@@ -80,13 +78,6 @@ def detect_host() -> Host:
     )
 
 
-def usable_cores() -> int:
-    """Physical cores that the affinity and the quota of this process leave it; at least one."""
-    cores = _physical_cores(affinity())
-    quota = _quota()
-    return max(1, min(cores, math.ceil(quota)) if quota else cores)
-
-
 def differences(profile: Profile, host: Host) -> list[str]:
     """Why figures taken on `host` are not those of `profile`; empty where they are.
 
@@ -139,48 +130,6 @@ def _size_differences(profile: Profile, host: Host) -> list[str]:
     if profile.memory_gib is not None and host.memory_gib < 0.85 * profile.memory_gib:
         reasons.append(f"the target has {profile.memory_gib:g} GiB, this host {host.memory_gib:g}")
     return reasons
-
-
-def affinity() -> list[int]:
-    """The logical processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
-def _physical_cores(logical: list[int]) -> int:
-    """Cores behind logical processors; hyper-threads of one core count once."""
-    cores = {_core_of(cpu) for cpu in logical}
-    if None not in cores:
-        return len(cores)
-    return min(len(logical), psutil.cpu_count(logical=False) or len(logical))
-
-
-def one_cpu_a_core(logical: list[int]) -> list[int]:
-    """The first logical processor of each core; all of them where the system does not tell cores."""
-    cores = {_core_of(cpu): cpu for cpu in reversed(logical)}
-    return logical if None in cores else sorted(cores.values())
-
-
-def _core_of(cpu: int) -> tuple[str, str] | None:
-    """The package and core of a logical processor, where the system tells."""
-    topology = _CPUS / f"cpu{cpu}" / "topology"
-    package, core = topology / "physical_package_id", topology / "core_id"
-    if not (package.exists() and core.exists()):
-        return None
-    return package.read_text().strip(), core.read_text().strip()
-
-
-def _quota() -> float | None:
-    """Processors that the control group of a container grants, or None without a limit."""
-    new, old = _CGROUP / "cpu.max", _CGROUP / "cpu" / "cpu.cfs_quota_us"
-    if new.exists():
-        limit, period = new.read_text().split()
-    elif old.exists():
-        limit, period = old.read_text().strip(), old.with_name("cpu.cfs_period_us").read_text().strip()
-    else:
-        return None
-    return None if limit in ("max", "-1") else int(limit) / int(period)
 
 
 def _memory_bytes() -> int:

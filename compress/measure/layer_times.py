@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import onnxruntime as ort
 
+from compress.core.cores import usable_cores
 from compress.core.errors import CompressError
 from compress.graph.ort import session_options
 from compress.graph.small import layer_graph
-from compress.measure.host import detect_host, differences, usable_cores
+from compress.measure.host import detect_host, differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compress.core.artifact import GRAPH_NAME, ArtifactKind
+from compress.core.cores import usable_cores
 from compress.core.report import Figures, Ratio, Samples
 from compress.graph.session import GENAI
 from compress.measure.confinement import NO_LIMITS, Confinement
-from compress.measure.host import usable_cores
 from compress.measure.latency import Timings, interleave_own, ratio
 from compress.measure.processes import Contender, Runtime, Timed, WorkerFailed
 from compress.model.arithmetic import has_bfloat16

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compress.core.cores import usable_cores
 from compress.core.errors import CompressError
+from compress.graph.cached import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-SETTINGS = "genai_config.json"
 
 
 class Decoder:
     """A model that is loaded and ready to continue token ids."""
 
     def __init__(self, folder: Path, *, threads: int = 0) -> None:
-        """Load the folder; `threads` 0 leaves their number to the runtime.
+        """Load the folder; `threads` 0 is one for each core that this process may use.
 
         Raises:
             CompressError: the runtime is not installed, or cannot load the folder.
@@ -31,8 +31,7 @@ class Decoder:
         # The runtime takes tokens like the padding at the end of a prompt for padding, also where that is
         # the end of a turn. There is none here, one prompt at a time.
         config.overlay(json.dumps({"model": {"pad_token_id": -1}}))
-        if threads:
-            config.overlay(json.dumps(_with_threads(threads)))
+        config.overlay(json.dumps(_with_threads(threads or usable_cores())))
         try:
             self._model = self._genai.Model(config)
         except Exception as error:  # the runtime's exceptions share no base class but this one

@@ -11,10 +11,10 @@ import numpy as np
 
 from compress.core.artifact import GRAPH_NAME
 from compress.core.errors import CompressError
+from compress.graph.cached import SETTINGS
 from compress.graph.session import open_runner
 from compress.runtime import answers
 from compress.runtime.classify import best_classes
-from compress.runtime.decoder import SETTINGS
 from compress.runtime.embed import load_head
 from compress.runtime.engine import Engine
 from compress.runtime.files import read_settings
@@ -31,8 +31,8 @@ CLASSIFICATION = ("text-classification", "image-classification", "audio-classifi
 
 
 def load(folder: str | Path, *, threads: int = 0, runtime: str | None = None) -> LoadedModel | LoadedDecoder:
-    """Open an artifact; `threads` 0 lets the runtime choose, `runtime` None takes the manifest's. A
-    decoder with KV cache gives a `LoadedDecoder`, everything else a `LoadedModel`.
+    """Open an artifact; `threads` 0 is one for each core that this process may use, `runtime` None takes the
+    manifest's. A decoder with KV cache gives a `LoadedDecoder`, everything else a `LoadedModel`.
 
     Raises:
         CompressError: the folder is no artifact, or what runs it is not installed.

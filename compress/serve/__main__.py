@@ -47,7 +47,12 @@ def _words() -> argparse.Namespace:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--threads", type=int, default=0, help="threads of one request, 0: all cores")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=0,
+        help="threads of one request, 0: one for each core that this process may use",
+    )
     parser.add_argument("--workers", type=int, default=2, help="requests that are computed at once")
     return parser.parse_args()
 

@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from compress.core.artifact import ArtifactKind, Silent
+from compress.core.cores import usable_cores
 from compress.core.profile import load_profile
 from compress.graph.session import GENAI, open_runner
-from compress.measure.host import usable_cores
 from compress.measure.latency import interleave, ratio
 from compress.measure.processes import Contender
 from compress.measure.torch_runner import TorchRunner

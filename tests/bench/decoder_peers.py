@@ -5,7 +5,6 @@ python -m tests.bench.decoder_peers NAME FOLDER_OF_THE_MODEL OUT TEXT
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -17,21 +16,6 @@ def genai_int4(model: Path, out: Path, text: Path, *, block: int = 32) -> None:
     words = [f"block_size={block}"]
     options = parse_extra_options("", str(model), str(out), "int4", "cpu", str(out / "cache"), words)
     create_model("", str(model), str(out), "int4", "cpu", str(out / "cache"), **options)
-    name_widths(out)
-
-
-def name_widths(folder: Path) -> None:
-    """Write the cache's width into the graph, where the builder leaves a name: what runs graphs without the
-    builder's runtime looks for it there.
-    """
-    import onnx
-
-    decoder = json.loads((folder / "genai_config.json").read_text(encoding="utf8"))["model"]["decoder"]
-    model = onnx.load(str(folder / "model.onnx"), load_external_data=False)
-    for value in (*model.graph.input, *model.graph.output):
-        if value.name.startswith(("past_key_values", "present")):
-            value.type.tensor_type.shape.dim[3].dim_value = decoder["head_size"]
-    (folder / "model.onnx").write_bytes(model.SerializeToString())
 
 
 def genai_int4_128(model: Path, out: Path, text: Path) -> None:

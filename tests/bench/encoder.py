@@ -23,13 +23,13 @@ from rich.console import Console
 from rich.table import Table
 
 from compress.core.artifact import Silent
+from compress.core.cores import usable_cores
 from compress.core.profile import load_profile
 from compress.data.items import load_items
 from compress.data.sample import sample_texts
 from compress.graph.session import open_runner
 from compress.measure.catalogue import choose_metric
 from compress.measure.evaluate import evaluate
-from compress.measure.host import usable_cores
 from compress.measure.latency import interleave, ratio
 from compress.measure.processes import Contender
 from compress.model.sources import demo_folder

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.measure.host import usable_cores
+from compress.core.cores import usable_cores
 
 PROMPT = 128
 Times = tuple[float, float]

@@ -31,9 +31,10 @@ from rich.console import Console
 from rich.table import Table
 
 from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
+from compress.core.cores import usable_cores
 from compress.core.profile import Profile, load_profile
 from compress.graph.session import open_runner
-from compress.measure.host import detect_host, usable_cores
+from compress.measure.host import detect_host
 from compress.measure.operators import Operator, executed
 from compress.measure.probe import probe
 from compress.measure.roofline import FITTED, Constants, seconds_on

@@ -62,6 +62,9 @@ def test_the_graph_writes_what_the_module_writes(name, decoders, tmp_path):
     ids = model.tokens("the quick brown fox")
     session = model._decoder.session(ids, longest=len(ids) + NEW_TOKENS)
     assert [session.next() for _ in range(NEW_TOKENS)] == greedy(quantized.folder, ids)
+    # Other programs are left to count the cores of their own machine.
+    settings = json.loads((made.folder / "genai_config.json").read_text())["model"]["decoder"]
+    assert settings["session_options"]["intra_op_num_threads"] == 0
     session.rewind()
     assert [session.next() for _ in range(NEW_TOKENS)] == greedy(quantized.folder, ids)
 

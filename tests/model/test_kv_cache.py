@@ -13,6 +13,7 @@ from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silen
 from compress.core.errors import CompressError, InternalError
 from compress.core.profile import load_profile
 from compress.decoder import kv_cache
+from compress.decoder.cache_error import departures, refuse_departed
 from compress.decoder.parity import compare_tokens
 from compress.graph.cached import first_step, next_step
 from compress.graph.ort import OrtRunner
@@ -76,6 +77,39 @@ def test_a_wrong_scale_is_found(tiny_models, tmp_path):
     kv_cache.write_int8_cache(made.graph, {name: scale / 8 for name, scale in scales.items()})
     with pytest.raises(InternalError, match="differs"):
         compare_tokens(OrtRunner(made.graph), ids, expected, prompt=12, relative=genai._CODES)
+
+
+@pytest.mark.parametrize("layer", ["present.0.key", "present.1.value"])
+@pytest.mark.parametrize("factor", [4, 0.25])
+def test_a_wrong_scale_of_one_layer_is_found(layer, factor, tiny_models, tmp_path, monkeypatch):
+    right = kv_cache.write_int8_cache
+
+    def wrong(path, scale):
+        right(path, {**scale, layer: scale[layer] * factor})
+
+    monkeypatch.setattr(kv_cache, "write_int8_cache", wrong)
+    with pytest.raises(InternalError, match=f"{layer} in int8"):
+        export(tiny_models("llama-wide"), tmp_path / "made", kv_cache="int8")
+
+
+def test_errors_are_the_middle_tokens_in_steps():
+    exact = np.zeros((1, 2, 3, 4), np.float32)
+    found = exact + np.array([1.0, 2.0, 30.0], np.float32)[:, None]
+    steps = {"present.0.key": np.full((1, 2, 1, 4), 0.5, np.float32)}
+    errors = departures({"present.0.key": exact}, {"present.0.key": found}, steps)
+    assert errors == {"present.0.key": 16.0}
+
+
+def test_drift_that_grows_from_layer_to_layer_is_no_fault():
+    """As over the layers of SmolLM2; scales times 4 add 15/12 wherever they stand."""
+    deep = {
+        f"present.{layer}.{part}": 1 / 12 + 0.012 * layer for layer in range(99) for part in ("value", "key")
+    }
+    refuse_departed(deep)
+    for layer, added in ((0, 15 / 12), (29, 15 / 12), (98, 15 / 12), (7, float("nan"))):
+        name = f"present.{layer}.key"
+        with pytest.raises(InternalError, match=name):
+            refuse_departed({**deep, name: deep[name] + added})
 
 
 def test_channels_without_a_value_have_a_scale():

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from compress.pipeline.manifest import read_manifest
 from compress.pipeline.package import requirements
+from compress.runtime import decoder
+from compress.runtime.decoder import Decoder
 
 pytestmark = pytest.mark.model
 testclient = pytest.importorskip("fastapi.testclient")
@@ -89,3 +92,17 @@ def test_its_image_has_the_runtime_of_decoders(artifact):
     names = [line.split("==")[0] for line in requirements(artifact, read_manifest(artifact))]
     assert "onnxruntime-genai" in names
     assert "torch" not in names
+
+
+def test_a_decoder_computes_with_the_usable_cores(published_decoder, monkeypatch):
+    def threads_of(threads: int) -> int:
+        before = psutil.Process().num_threads()
+        model = Decoder(published_decoder, threads=threads)
+        started = psutil.Process().num_threads() - before
+        del model
+        return started
+
+    threads_of(1)  # the runtime's first model starts a thread of its own
+    one = threads_of(1)
+    monkeypatch.setattr(decoder, "usable_cores", lambda: 4)
+    assert threads_of(0) == one + 3

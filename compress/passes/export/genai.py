@@ -32,12 +32,14 @@ from compress.core.artifact import GRAPH_NAME, Artifact, ArtifactKind, Context
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.decoder import accuracy, builder, kv_cache, traced
+from compress.decoder.cache_error import departures, refuse_departed
 from compress.decoder.codes import Codes
 from compress.decoder.fill import fill_codes
 from compress.decoder.parity import PROMPT, STEPS, compare_cached, compare_tokens
 from compress.decoder.routed import refuse_experts
 from compress.decoder.rows import RowNumbers
 from compress.decoder.skeleton import Values, filled, skeleton, streamed
+from compress.graph.cached import first_step
 from compress.graph.components import component_by_name
 from compress.graph.ort import OrtRunner
 from compress.graph.parity import RELATIVE
@@ -216,19 +218,23 @@ def _positions(folder: Path) -> int:
 
 
 def _keep_codes(answers: Callable[[np.ndarray], np.ndarray], context: Context) -> list[Parity]:
-    """Give the graph an int8 cache, and compare it with the module on calibration text: keys and values
-    of other tokens may lie outside of what was calibrated.
+    """Give the graph an int8 cache, and compare it with the module, and each layer's keys and values with
+    those before, on calibration text: those of other tokens may lie outside of what was calibrated.
     """
     graph = context.folder / GRAPH_NAME
     length = min(kv_cache.LENGTH, _positions(context.folder))
     windows = context.calibration.tokens(count=kv_cache.SAMPLES, length=length)
+    ids = windows[:2, : PROMPT + STEPS]
     runner = OrtRunner(graph)
     before = kv_cache.bytes_a_token(runner)
-    kv_cache.write_int8_cache(graph, kv_cache.scales(kv_cache.largest(runner, windows)))
+    steps = kv_cache.scales(kv_cache.largest(runner, windows))
+    exact = runner.run(first_step(runner.inputs, ids), only=list(steps))
+    kv_cache.write_int8_cache(graph, steps)
     runner = OrtRunner(graph)
     after = kv_cache.bytes_a_token(runner)
     context.progress.note(f"the cache takes {after:,} bytes a token in int8, {before:,} in float32")
-    ids = windows[:2, : PROMPT + STEPS]
+    found = kv_cache.read_codes(graph, runner.run(first_step(runner.inputs, ids), only=list(steps)))
+    refuse_departed(departures(exact, found, steps))
     prompt = min(PROMPT, max(ids.shape[1] // 2, 1))
     lines = compare_tokens(runner, ids, answers(ids), prompt=prompt, relative=_CODES)
     return [replace(line, output=f"{line.output}, cache in int8") for line in lines]

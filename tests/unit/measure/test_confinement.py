@@ -10,11 +10,12 @@ import sys
 import pytest
 
 from compress.core.artifact import Silent
+from compress.core.cores import affinity
 from compress.core.profile import Profile
 from compress.measure import confine
 from compress.measure import confinement as module
 from compress.measure.confinement import NO_LIMITS, Confinement, confinement_of
-from compress.measure.host import affinity, detect_host
+from compress.measure.host import detect_host
 from compress.measure.processes import Contender, WorkerFailed, contenders_started
 from tests.unit.measure.graphs import products
 from tests.unit.measure.test_host import host

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
 
 import psutil
 import pytest
 
 from compress.core.profile import Profile
 from compress.measure import host as module
-from compress.measure.host import Host, detect_host, differences, on_host, usable_cores
+from compress.measure.host import Host, detect_host, differences, on_host
 
 VNNI = ("avx2", "fma", "avx512f", "avx512_vnni")
 
@@ -68,48 +67,6 @@ def test_the_host_fills_in_what_a_profile_leaves_open():
 def test_saturation_follows_from_the_instruction_sets():
     assert host(isa=("avx2",)).int8_saturates
     assert not host().int8_saturates
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs affinity")
-def test_affinity_limits_the_cores():
-    allowed = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, {min(allowed)})
-        assert usable_cores() == 1
-    finally:
-        os.sched_setaffinity(0, allowed)
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"cpu.max": "150000 100000"}, 2),
-        ({"cpu.max": "50000 100000"}, 1),
-        ({"cpu.max": "max 100000"}, 8),
-        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
-        ({}, 8),
-    ],
-)
-def test_a_containers_quota_limits_the_cores(tmp_path, monkeypatch, files, expected):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text + "\n")
-    monkeypatch.setattr(module, "_CGROUP", tmp_path)
-    monkeypatch.setattr(module, "_physical_cores", lambda logical: 8)
-    assert usable_cores() == expected
-
-
-def test_hyperthreads_count_once(tmp_path, monkeypatch):
-    for cpu in range(4):
-        topology = tmp_path / f"cpu{cpu}" / "topology"
-        topology.mkdir(parents=True)
-        (topology / "physical_package_id").write_text("0\n")
-        (topology / "core_id").write_text(f"{cpu // 2}\n")
-    monkeypatch.setattr(module, "_CPUS", tmp_path)
-    monkeypatch.setattr(module, "_CGROUP", tmp_path)
-    monkeypatch.setattr(module, "affinity", lambda: [0, 1, 2, 3])
-    assert usable_cores() == 2
 
 
 def test_a_containers_memory_counts(tmp_path, monkeypatch):
