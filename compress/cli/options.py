@@ -16,13 +16,18 @@ Offline = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")]
 
 Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A Hub id (org/name@revision), a folder, a .gguf, or demo.")
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A Hub id (org/name@revision), a folder, a .gguf, or demo (a folder of that name: ./demo).",
+    ),
 ]
 OptionalModel = Annotated[
     str | None,
     typer.Argument(
         metavar="[MODEL]",
-        help="A Hub id (org/name@revision), a folder, a .gguf, or demo; none: the project file's jobs.",
+        help="A Hub id (org/name@revision), a folder, a .gguf, or demo (a folder of that name: ./demo); "
+        "none: the project file's jobs.",
         show_default=False,
     ),
 ]

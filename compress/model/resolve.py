@@ -85,7 +85,9 @@ def kind_of(folder: Path, task: str) -> ModelKind:
 
 
 def _find(ref: str, *, offline: bool, cache: Path, note: Callable[[str], None]) -> tuple[Path, str | None]:
-    if ref == "demo" and not Path(ref).exists():
+    if ref == sources.DEMO:
+        if Path(ref).exists():
+            note(f"{ref} is the model of the `demo` extra; what lies here under that name is ./{ref}")
         return sources.demo_folder(), None
     if ref.endswith(".gguf") and Path(ref).is_file():
         return sources.gguf_folder(Path(ref), cache=cache, note=note), None

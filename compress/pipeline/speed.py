@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from compress.pipeline.contenders import Candidate
     from compress.runtime.preprocess import Preprocessor
 
+_PYTORCH = {TORCH: "PyTorch", TORCH_BFLOAT16: "PyTorch in bfloat16"}
+"""Baselines that a target may be too small for, and what they are called."""
+
 Ratios = dict[str, dict[str, dict[str, Ratio]]]
 """By baseline, contender and workload."""
 
@@ -83,17 +86,26 @@ class Stopwatch:
         return self.base.kind is ArtifactKind.GENAI
 
     def _race(self, others: Sequence[Contender], more: Sequence[Contender] = ()) -> Timings:
-        """Without PyTorch where the target has not the memory for it: that is no reason to time nothing."""
+        """Without what of PyTorch the target has not the memory for: that is no reason to time nothing."""
         runtime = GENAI if self._is_decoder else "onnxruntime"
         graph = self._graph(FP32, self.base.graph, runtime=runtime)
         if self.device:
-            return self._in_turn([graph], others)
+            timings = self._in_turn([graph], others)
+            timings.noise.append(f"{_PYTORCH[TORCH]} was not timed: a device is sent graphs alone")
+            return timings
+        return self._fitting([self._torch(), graph, *more], others)
+
+    def _fitting(self, baselines: Sequence[Contender], others: Sequence[Contender]) -> Timings:
         try:
-            return self._in_turn([self._torch(), graph, *more], others)
+            return self._in_turn(baselines, others)
         except WorkerFailed as error:
-            if error.contender not in (TORCH, TORCH_BFLOAT16) or not error.out_of_memory:
+            if error.contender not in _PYTORCH or not error.out_of_memory:
                 raise
-            return self._in_turn([graph], others)
+            missing = error.contender
+        timings = self._fitting([one for one in baselines if one.name != missing], others)
+        why = f"it needs more than {self.confinement.memory}"
+        timings.noise.append(f"{_PYTORCH[missing]} was not timed: {why}")
+        return timings
 
     def _in_turn(self, baselines: Sequence[Contender], others: Sequence[Contender]) -> Timings:
         contenders = [*baselines, *others]
@@ -184,15 +196,7 @@ class Final:
     @property
     def noise(self) -> list[str]:
         """What made the times less certain."""
-        limits = self.stopwatch.confinement
-        absent = TORCH not in self.timings.load_s
-        why = (
-            "a device is sent graphs alone"
-            if self.stopwatch.device
-            else f"it needs more than {limits.memory}"
-        )
-        short = [f"PyTorch was not timed: {why}"] if absent else []
-        return [*self.timings.noise, *limits.told_refused(), *short]
+        return [*self.timings.noise, *self.stopwatch.confinement.told_refused()]
 
     def figures(self, sizes: Mapping[str, int]) -> dict[str, Figures]:
         """Size and speed of each contender whose size is given."""

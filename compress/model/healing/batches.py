@@ -148,16 +148,17 @@ def by_length(lengths: Sequence[int], size: int, *, seed: int) -> list[list[int]
 
 
 def divided(batches: Sequence[Batch], *, long: bool) -> tuple[list[Batch], list[Batch]]:
-    """What a training is judged by, and what it learns from (nothing, where there are too few). Where texts
-    are `long`, as those of language models, looks at them are too: some of each length are held out then,
-    with so many tokens at most.
+    """What a training is judged by, some of each length, and what it learns from (nothing, where there are
+    too few). Where texts are `long`, as those of language models, looks at them are too: then with so many
+    tokens at most.
     """
     count = min(max(round(_HELD_OUT * len(batches)), 1), _MOST_HELD_OUT)
-    if not long or len(batches) <= count:
-        return list(batches[:count]), list(batches[count:])
-    tokens = sum(int(one.mask.sum()) for one in batches) / len(batches)
-    count = min(count, max(1, int(_HELD_OUT_TOKENS / tokens)))
+    if len(batches) <= count:
+        return list(batches), []
+    sizes = [int(one.mask.sum()) for one in batches]
+    if long:
+        count = min(count, max(1, _HELD_OUT_TOKENS * len(sizes) // sum(sizes)))
     apart = len(batches) // count
-    held = range(apart // 2, apart // 2 + apart * count, apart)
-    rest = [one for at, one in enumerate(batches) if at not in held]
-    return [batches[at] for at in held], rest
+    order = sorted(range(len(batches)), key=lambda at: sizes[at])
+    held = order[apart // 2 :: apart][:count]
+    return [batches[at] for at in held], [one for at, one in enumerate(batches) if at not in held]

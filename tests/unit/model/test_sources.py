@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from transformers.utils import logging
 
-from compress.model import sources
+from compress.model import resolve, sources
 
 
 def test_a_gguf_is_converted_without_the_bars_of_transformers(tmp_path, monkeypatch):
@@ -22,3 +22,20 @@ def test_a_gguf_is_converted_without_the_bars_of_transformers(tmp_path, monkeypa
     assert (folder / "config.json").exists()
     sources.gguf_folder(file, cache=tmp_path / "cache", note=said.append)
     assert len(seen) == 1
+
+
+def test_demo_is_the_extras_model_whatever_lies_here(tmp_path, monkeypatch):
+    said = []
+    (tmp_path / "extra").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, "demo_folder", lambda: tmp_path / "extra")
+
+    def find(ref):
+        return resolve._find(ref, offline=True, cache=tmp_path, note=said.append)[0]
+
+    assert find("demo") == tmp_path / "extra"
+    assert said == []
+    (tmp_path / "demo").mkdir()
+    assert find("demo") == tmp_path / "extra"
+    assert "./demo" in said[0]
+    assert find("./demo").resolve() == tmp_path / "demo"

@@ -73,6 +73,21 @@ def test_what_is_held_out_is_not_learned(count, long):
     assert bool(rest) == (count > 1)
 
 
+@pytest.mark.parametrize("long", [False, True])
+def test_held_out_texts_are_of_all_lengths(long):
+    lengths = np.random.default_rng(3).integers(4, 64, 16 * 800).tolist()
+    parts = by_length(lengths, 16, seed=0)
+    batches = [sized(1, max(lengths[at] for at in part))[0] for part in parts]
+    held, rest = divided(batches, long=long)
+    found, all_ = ([int(one.mask.shape[1]) for one in some] for some in (held, [*held, *rest]))
+    assert len(held) == 16
+    assert np.mean(found) == pytest.approx(np.mean(all_), rel=0.05)
+    assert min(found) <= np.quantile(all_, 0.05)
+    assert max(found) >= np.quantile(all_, 0.95)
+    again, _ = divided(batches, long=long)
+    assert [id(one) for one in again] == [id(one) for one in held]
+
+
 def test_of_long_texts_some_of_each_part_are_held_out():
     held, _ = divided(sized(400, 200), long=True)
     places = [int(one.student["input_ids"][0, 0]) for one in held]
