@@ -18,7 +18,7 @@ from compress.core.errors import CompressError
 from compress.graph.cached import SETTINGS
 from compress.graph.io import read_graph
 from compress.graph.naming import name_by_module
-from compress.model.quiet import quiet_exporter
+from compress.model.quiet import exporters_cause, quiet_exporter
 from compress.model.safety import read_json
 from compress.runtime.limits import max_tokens
 
@@ -190,8 +190,7 @@ def trace(module: torch.nn.Module, shape: Shape, path: Path) -> ModelProto:
             )
             program.save(str(path), external_data=True)
     except Exception as error:  # the exporter raises whatever its passes raise
-        reason = " ".join(str(error).split())[:300]
-        message = f"torch cannot trace this decoder with a cache: {reason}"
+        message = f"torch cannot trace this decoder with a cache: {exporters_cause(error)}"
         raise CompressError("export-failed", message, hint="run with --debug and report it") from error
     graph = ir.from_proto(read_graph(path))
     name_by_module(graph.graph)

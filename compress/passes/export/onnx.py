@@ -6,7 +6,6 @@ Traced by `torch.onnx.export(dynamo=True)` with dynamic batch and length.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from compress.graph.parity import Parity, compare
 from compress.graph.session import open_runner
 from compress.model.inputs import Inputs, inputs_of, on_own_inputs
 from compress.model.load import load_module
-from compress.model.quiet import quiet_exporter
+from compress.model.quiet import exporters_cause, quiet_exporter
 from compress.model.sidecars import copy_sidecars
 
 if TYPE_CHECKING:
@@ -126,18 +125,9 @@ def _trace(wrapped: _Exportable, inputs: Inputs, graph: Path, *, opset: int) -> 
             )
             program.save(str(graph), external_data=_large(wrapped))
     except Exception as error:  # the exporter raises whatever its passes raise
-        message = f"torch cannot trace this model: {_cause(error)}"
+        message = f"torch cannot trace this model: {exporters_cause(error)}"
         hint = "this architecture computes something that ONNX export does not support; --debug shows where"
         raise CompressError("export-failed", message, hint=hint) from error
-
-
-def _cause(error: BaseException) -> str:
-    """The first sentence of what went wrong, below the exporter's own wrapping and its advice."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    lines = [line.strip() for line in plain.splitlines() if line.strip()]
-    return f"{type(error).__name__}: {(lines or ['no message'])[0][:240]}"
 
 
 def _large(module: torch.nn.Module) -> bool:
