@@ -30,19 +30,23 @@ from compress.measure.torch_runner import TorchRunner
 from compress.pipeline.workloads import DECODE, PREFILL, feeds_of, workloads_of
 from compress.runtime.preprocess import load_preprocessor
 from compress.runtime.text import load_tokenizer
-from tests.bench.decoder_peers import PEERS
+from tests.bench.decoder_peers import CHECKPOINTS, PEERS
 from tests.bench.encoder import Made, measured
 
 WINDOW = 512
 TORCH = "PyTorch fp32"
+CHECKPOINT = "checkpoint"
+"""What runs on no processor: judged by its dense copy, and not timed."""
 
 
 def make_all(model: Path, recipes: list[str], text: Path, work: Path) -> list[Made]:
     made = [Made(TORCH, model / "model.safetensors", "torch")]
-    for index, name in enumerate(PEERS):
+    for index, name in enumerate([*PEERS, *CHECKPOINTS]):
         out = work / f"peer{index}"
         command = [sys.executable, "-m", "tests.bench.decoder_peers", name, str(model), str(out), str(text)]
-        made.append(measured(name, out / "model.onnx", GENAI, command))
+        graph = name in PEERS
+        file, runtime = ("model.onnx", GENAI) if graph else ("model.safetensors", CHECKPOINT)
+        made.append(measured(name, out / file, runtime, command))
     return made + [ours(model, recipe, text, work) for recipe in recipes]
 
 
@@ -67,7 +71,9 @@ def perplexities(made: list[Made], model: Path, text: Path, windows: int) -> dic
 
 
 def _nats(one: Made, model: Path, parts: np.ndarray) -> float:
-    runner = TorchRunner(model, "text-generation") if one.runtime == "torch" else open_runner(one.path)
+    folders = {"torch": model, CHECKPOINT: one.path.parent / "dense"}
+    folder = folders.get(one.runtime)
+    runner = TorchRunner(folder, "text-generation") if folder else open_runner(one.path)
     total = 0.0
     for part in parts:
         logits = runner.run({"input_ids": part[None], "attention_mask": np.ones((1, WINDOW), np.int64)})
@@ -91,27 +97,32 @@ def race(made: list[Made], model: Path, seconds: float):
             threads=usable_cores(),
         )
         for one in made
+        if one.runtime != CHECKPOINT
     ]
     feeds = feeds_of(workloads, preprocessor)
     timings = interleave(contenders, feeds, progress=Silent(), budget_s=seconds)
     return timings, feeds[PREFILL]["input_ids"].size
 
 
+def speeds(timings, name: str) -> list[str]:
+    """Prefill and decode against PyTorch, and tokens a second."""
+    found = [
+        ratio(timings, baseline=TORCH, contender=name, workload=workload) for workload in (PREFILL, DECODE)
+    ]
+    rate = timings.throughput(name, DECODE, batch=1)
+    return [*(f"{one.value:.2f}x ({one.low:.2f}-{one.high:.2f})" for one in found), f"{rate:.1f}"]
+
+
 def show(made: list[Made], scores: dict[str, float], timings, tokens: int) -> None:
     table = Table("what", "MB", "perplexity", "made in s", "peak MB", "prefill", "decode", "decode tok/s")
     for one in made:
-        speeds = {
-            workload: ratio(timings, baseline=TORCH, contender=one.name, workload=workload)
-            for workload in (PREFILL, DECODE)
-        }
         table.add_row(
             one.name,
             f"{one.size_bytes / 1e6:.1f}",
             f"{scores[one.name]:.2f} ({scores[one.name] / scores[TORCH]:.3f}x)",
             f"{one.seconds:.0f}",
             f"{one.peak_bytes / 1e6:.0f}",
-            *(f"{r.value:.2f}x ({r.low:.2f}-{r.high:.2f})" for r in speeds.values()),
-            f"{timings.throughput(one.name, DECODE, batch=1):.1f}",
+            *(["-"] * 3 if one.runtime == CHECKPOINT else speeds(timings, one.name)),
         )
     console = Console(width=150)
     console.print(table)
