@@ -30,13 +30,18 @@ def needed(document: Document, counts: Mapping[int, int], table: np.ndarray, *, 
 
     `counts` are how often the data has each token, `table` float32 (V, D) the embedding.
     """
-    pieces = all_pieces(document)
-    numbers = np.array(sorted(pieces.values()))
-    seen = np.array([counts.get(number, 0) for number in numbers.tolist()])
-    probability = probabilities(seen, _groups(pieces, numbers))
+    numbers, probability = likely(document, counts)
     costs = probability * _distances(document, table)[numbers]
     gone = spared(probability, costs, lost)
     return set(numbers[~gone].tolist())
+
+
+def likely(document: Document, counts: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of all tokens, int64 (V,), and how probable each is in text like the data, float64 (V,)."""
+    pieces = all_pieces(document)
+    numbers = np.array(sorted(pieces.values()))
+    seen = np.array([counts.get(number, 0) for number in numbers.tolist()])
+    return numbers, probabilities(seen, _groups(pieces, numbers))
 
 
 def _groups(pieces: Mapping[str, int], numbers: np.ndarray) -> np.ndarray:

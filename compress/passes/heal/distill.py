@@ -5,9 +5,12 @@ The loss and its sources are in `compress.model.healing.losses`, the training in
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from pydantic import Field
 
@@ -17,17 +20,20 @@ from compress.core.errors import CompressError
 from compress.core.paths import contained
 from compress.data.chunks import chunks
 from compress.graph.session import TensorSpec
-from compress.model.healing.batches import Batch, batch_of, by_length, divided, same_places
+from compress.model.healing.batches import Batch, batch_of, by_length, by_tokens, divided, same_places
 from compress.model.healing.head import Heads, find_head
 from compress.model.healing.loop import Healer, Schedule, take_fastest
 from compress.model.healing.losses import Losses
+from compress.model.healing.lost_words import pools, replaced
 from compress.model.healing.teacher import Teacher
+from compress.model.healing.tokens import Shared, first_pieces, same_readings, shared
 from compress.model.healing.weights import write_trained
 from compress.model.inputs import inputs_of
 from compress.model.load import load_module
+from compress.model.vocabulary.expected import likely
 from compress.runtime.files import read_json, read_settings, same_tokenizer
 from compress.runtime.pooling import pooling_modes
-from compress.runtime.text import TextPreprocessor, load_text
+from compress.runtime.text import TextPreprocessor, load_text, load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +47,14 @@ PRODUCES = ArtifactKind.CHECKPOINT
 
 _MEDIA_ITEMS = 2048
 """Pictures or sounds at most: unlike texts they are prepared once and kept."""
-_WIDE = ("text-generation", "fill-mask")
+_CAUSAL = "text-generation"
+_WIDE = (_CAUSAL, "fill-mask")
+_STEP_TOKENS = 640
+"""Of a language model, about how many a step learns from."""
+_SPELLED_ROWS = 0.33
+"""Copies of texts with words that a cut vocabulary has to spell, as a share of all texts."""
+_SPELLED = 0.2
+"""Share of the words of those that are replaced."""
 _SMALL = 50_000_000
 """Parameters up to which a model takes a high learning rate well."""
 
@@ -52,7 +65,7 @@ class Config(Frozen):
     minutes: of training; the learning rate falls to zero within them.
     steps: instead, so many steps: the same weights at every run.
     learning_rate: None is 3e-4, and 1e-4 for models of more than 50 million parameters.
-    batch: items at once; None is 48, and 4 for language models.
+    batch: items at once; None is 48, and for language models as many as have 640 tokens together.
     length: tokens of a text at most (longer ones are cut in several); None is 64, and 256 for language
         models.
     """
@@ -143,14 +156,14 @@ def _losses(
     batch: Batch,
 ) -> Losses:
     """With heads apart where both are language models that allow it."""
-    vocabulary = _shared_vocabulary(artifact, context)
+    vocabulary, causal = _shared_vocabulary(artifact, context), artifact.task == _CAUSAL
     if artifact.task not in _WIDE:
         return Losses(vocabulary)
     few = batch.rows(slice(1))
     ours, theirs = find_head(student, few.student), find_head(teacher, few.teacher)
     if ours is None or theirs is None:
-        return Losses(vocabulary)
-    return Losses(vocabulary, Heads(ours, theirs, vocabulary))
+        return Losses(vocabulary, causal=causal)
+    return Losses(vocabulary, Heads(ours, theirs, vocabulary), causal=causal)
 
 
 def _pooling(artifact: Artifact) -> tuple[str, ...]:
@@ -199,11 +212,17 @@ class _Texts:
         same = same_tokenizer(self.artifact.folder, original.folder)
         other = own if same else self._preprocessor(original.folder)
         rows = self._rows(own)
+        if not same and self.artifact.task == _CAUSAL:
+            rows += self._spelled(rows, own, other)
         lengths = [len(one) for one in own.encodings(rows)]
-        size = self.config.batch or (4 if self.artifact.task in _WIDE else 48)
-        groups = by_length(lengths, size, seed=self.context.seed)
-        parts = [[rows[at] for at in group] for group in groups if len(group) > 1]
+        parts = [[rows[at] for at in group] for group in self._groups(lengths)]
         return [self._batch(part, own, None if same else other) for part in parts]
+
+    def _groups(self, lengths: Sequence[int]) -> list[list[int]]:
+        if self.config.batch is None and self.artifact.task in _WIDE:
+            return by_tokens(lengths, _STEP_TOKENS, seed=self.context.seed)
+        groups = by_length(lengths, self.config.batch or 48, seed=self.context.seed)
+        return [group for group in groups if len(group) > 1]
 
     def _batch(self, rows: Sequence[Row], own: TextPreprocessor, other: TextPreprocessor | None) -> Batch:
         ours = own.encodings(rows)
@@ -214,8 +233,27 @@ class _Texts:
         given = other.batch(theirs)
         widths = {"student": feeds["input_ids"].shape[1], "teacher": given["input_ids"].shape[1]}
         left = widths if own.settings.pad_left else {}
-        places = same_places(ours, theirs, width=widths["student"], left=left)
+        same = same_readings if self.artifact.task == _CAUSAL else same_places
+        places = same(ours, theirs, width=widths["student"], left=left)
         return batch_of(feeds, given, places=places, labels=labels)
+
+    def _spelled(self, rows: Sequence[Row], own: TextPreprocessor, other: TextPreprocessor) -> list[Row]:
+        """Copies of some rows, with words that the student spells in the place of others."""
+        texts = [str(row["text"]) for row in rows if set(row) == {"text"}]
+        encodings = other.encodings([{"text": text} for text in texts])
+        counts = Counter(number for one in encodings for number in one.ids)
+        document = json.loads(other.tokenizer.to_str())
+        kept = own.tokenizer.get_vocab()
+        likelihoods = zip(*(one.tolist() for one in likely(document, counts)), strict=True)
+        known = other.tokenizer
+        lost = {number: share for number, share in likelihoods if known.id_to_token(number) not in kept}
+        choices, random = pools(known, lost), np.random.default_rng(self.context.seed)
+        count = int(_SPELLED_ROWS * len(texts)) if choices else 0
+        chosen = random.choice(len(texts), count, replace=False).tolist() if count else []
+        return [
+            {"text": replaced(texts[at], encodings[at], choices, share=_SPELLED, random=random)}
+            for at in chosen
+        ]
 
     def _classes(self, rows: Sequence[Row]) -> list[int] | None:
         return _labels(rows) if self.artifact.task == "text-classification" else None
@@ -242,19 +280,18 @@ class _Texts:
         return rows
 
 
-def _shared_vocabulary(artifact: Artifact, context: Context) -> torch.Tensor | None:
-    """Which of the teacher's tokens each of the student's is; None where they are the same."""
+def _shared_vocabulary(artifact: Artifact, context: Context) -> Shared | None:
+    """The tokens that both have; None where they have the same."""
     original = cast("Artifact", context.original)
     if artifact.task not in _WIDE or same_tokenizer(artifact.folder, original.folder):
         return None
-    from compress.runtime.text import load_tokenizer
-
-    own, other = load_tokenizer(artifact.folder).get_vocab(), load_tokenizer(original.folder).get_vocab()
+    own, other = load_tokenizer(artifact.folder), load_tokenizer(original.folder)
+    known = other.get_vocab()
     size = int(load_size(artifact.folder))
     found = torch.full((size,), -1, dtype=torch.int64)
-    for piece, number in own.items():
-        found[number] = other.get(piece, -1)
-    return found
+    for piece, number in own.get_vocab().items():
+        found[number] = known.get(piece, -1)
+    return shared(found, first_pieces(own, other) if artifact.task == _CAUSAL else None)
 
 
 def load_size(folder: Path) -> int:
