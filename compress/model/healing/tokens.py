@@ -59,7 +59,7 @@ def folded(probabilities: torch.Tensor, into: torch.Tensor) -> torch.Tensor:
         return probabilities
     size = probabilities.shape[1] - len(into)
     kept, others = probabilities[:, :size].contiguous(), probabilities[:, size:]
-    return kept.scatter_add_(1, into.expand(len(kept), -1), others)
+    return kept.scatter_add_(1, into.to(kept.device).expand(len(kept), -1), others)
 
 
 def first_pieces(own: Tokenizer, other: Tokenizer) -> torch.Tensor:
