@@ -82,7 +82,9 @@ class Texts:
         return batch_of(feeds, given, places=places, labels=labels)
 
     def _spelled(self, rows: Sequence[Row], own: TextPreprocessor, other: TextPreprocessor) -> list[Row]:
-        """Copies of some rows, with words that the student spells in the place of others."""
+        """Copies of some rows, with words that the student spells in the place of others. (Some are of texts
+        that are held out: the loss on those flatters a little.)
+        """
         texts = [str(row["text"]) for row in rows if set(row) == {"text"}]
         encodings = other.encodings([{"text": text} for text in texts])
         counts = Counter(number for one in encodings for number in one.ids)

@@ -198,6 +198,6 @@ def divided(batches: Sequence[Batch], *, long: bool) -> tuple[list[Batch], list[
     if long:
         count = min(count, max(1, _HELD_OUT_TOKENS * len(sizes) // sum(sizes)))
     apart = len(batches) // count
-    order = sorted(range(len(batches)), key=lambda at: sizes[at])
+    order = sorted(range(len(batches)), key=lambda at: batches[at].mask.shape[1])
     held = order[apart // 2 :: apart][:count]
     return [batches[at] for at in held], [one for at, one in enumerate(batches) if at not in held]
