@@ -12,6 +12,7 @@ from compress.model.healing.head import Heads, find_head
 from compress.model.healing.loop import Healer, Schedule
 from compress.model.healing.losses import Losses
 from compress.model.healing.teacher import Teacher
+from compress.model.healing.tokens import shared
 from compress.model.load import load_module
 from tests import tiny
 
@@ -51,7 +52,7 @@ def gradients_of(student, teacher, batch, vocabulary, *, headless):
     if headless:
         few = batch.rows(slice(1))
         heads = Heads(find_head(student, few.student), find_head(teacher, few.teacher), vocabulary)
-    own = Losses(vocabulary, heads)
+    own = Losses(vocabulary, heads, causal=True)
     with torch.no_grad():
         theirs = answer(teacher, batch.teacher, states=True, head=heads and heads.teacher)
     ours = answer(student, batch.student, states=True, head=heads and heads.student)
@@ -72,8 +73,11 @@ def test_gradients_are_those_of_whole_logits(name, case, tiny_copy):
     vocabulary, places = None, None
     if case == "other tokens":
         student = fewer_tokens(student, range(100))
-        vocabulary = torch.arange(100) + 3
-        vocabulary[90:] = -1
+        numbers = torch.arange(100) + 3
+        numbers[90:] = -1
+        firsts = torch.full((teacher.config.vocab_size,), -1)
+        firsts[93:] = torch.arange(len(firsts) - 93) % 80
+        vocabulary = shared(numbers, firsts)
         places = torch.arange(12).repeat(3, 1).roll(1, dims=1)
         places[0, 4], places[2, 5:] = -1, -1
     batch = batch_of(padded=case == "padded", places=places)

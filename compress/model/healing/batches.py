@@ -45,6 +45,16 @@ class Batch:
         return torch.ones(first.shape[:2], dtype=torch.int64, device=first.device)
 
     @property
+    def inside(self) -> torch.Tensor | None:
+        """Where the student has read what the teacher has not yet, and another token follows: bool (B, T)."""
+        if self.places is None:
+            return None
+        mask = self.mask > 0
+        follows = torch.zeros_like(mask)
+        follows[:, :-1] = mask[:, 1:]
+        return mask & follows & (self.places < 0)
+
+    @property
     def device(self) -> torch.device:
         """Where its tensors are."""
         return next(iter(self.student.values())).device
@@ -147,6 +157,35 @@ def by_length(lengths: Sequence[int], size: int, *, seed: int) -> list[list[int]
     return batches
 
 
+def by_tokens(lengths: Sequence[int], tokens: int, *, seed: int) -> list[list[int]]:
+    """Numbers of items in batches that hold about so many tokens each, padding among them, however long the
+    items are: a step on four headings would teach as much as one on four paragraphs, and err more.
+
+    Items are drawn in an order by chance, cut into pools of about 50 batches, and sorted within each.
+    """
+    order = np.random.default_rng(seed).permutation(len(lengths)).tolist()
+    batches: list[list[int]] = []
+    for pool in _parts(order, lengths, 50 * tokens):
+        ordered = sorted(pool, key=lambda at: lengths[at], reverse=True)
+        while ordered:
+            size = max(1, tokens // max(lengths[ordered[0]], 1))
+            batches.append(ordered[:size])
+            ordered = ordered[size:]
+    return batches
+
+
+def _parts(order: Sequence[int], lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
+    """`order` in parts of about so many tokens."""
+    part: list[int] = []
+    for at in order:
+        part.append(at)
+        if sum(lengths[one] for one in part) >= tokens:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
 def divided(batches: Sequence[Batch], *, long: bool) -> tuple[list[Batch], list[Batch]]:
     """What a training is judged by, some of each length, and what it learns from (nothing, where there are
     too few). Where texts are `long`, as those of language models, looks at them are too: then with so many
@@ -159,6 +198,6 @@ def divided(batches: Sequence[Batch], *, long: bool) -> tuple[list[Batch], list[
     if long:
         count = min(count, max(1, _HELD_OUT_TOKENS * len(sizes) // sum(sizes)))
     apart = len(batches) // count
-    order = sorted(range(len(batches)), key=lambda at: sizes[at])
+    order = sorted(range(len(batches)), key=lambda at: batches[at].mask.shape[1])
     held = order[apart // 2 :: apart][:count]
     return [batches[at] for at in held], [one for at, one in enumerate(batches) if at not in held]

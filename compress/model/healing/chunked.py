@@ -7,26 +7,33 @@ there is nothing to keep for the backward pass but the sums that it returns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import linear
+
+from compress.model.healing.tokens import folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOGITS = 1 << 23
 """Logits of each model that are in memory at once: 32 MiB in fp32."""
+_LEAST = 1e-30
+"""The smallest probability whose logarithm is taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Product:
-    """Logits that were not computed: `weight` (V, D) and `bias` (V,) times `features` (N, D)."""
+    """Logits that were not computed: `weight` (V, D) and `bias` (V,) times `features` (N, D). The
+    probabilities of the last R of them belong to others: those that `into` (R,) names.
+    """
 
     features: torch.Tensor
     weight: torch.Tensor
     bias: torch.Tensor | None
+    into: torch.Tensor | None = None
 
     def logits(self, rows: slice, dtype: torch.dtype) -> torch.Tensor:
         """Of some positions, (n, V), multiplied in `dtype`, in fp32."""
@@ -35,7 +42,15 @@ class Product:
 
     def to(self, dtype: torch.dtype) -> Product:
         """With a weight that no chunk has to convert."""
-        return Product(features=self.features, weight=self.weight.to(dtype), bias=self.bias)
+        return replace(self, weight=self.weight.to(dtype))
+
+    def log_probabilities(self, rows: slice, dtype: torch.dtype) -> torch.Tensor:
+        """Of some positions, (n, V - R)."""
+        logits = self.logits(rows, dtype)
+        logits.sub_(logits.logsumexp(-1, keepdim=True))
+        if self.into is None or not len(self.into):
+            return logits
+        return folded(logits.exp_(), self.into).clamp_(min=_LEAST).log_()
 
 
 def chunked_divergence(
@@ -67,7 +82,7 @@ class _Divergence(torch.autograd.Function):  # type: ignore[misc]
         ours = Product(features=features, weight=weight, bias=bias).to(dtype)
         sums = _Sums(ours, learn=any(ctx.needs_input_grad), dtype=dtype)
         for rows in _chunks(len(features), chunk):
-            sums.add(rows, ours.logits(rows, dtype), theirs.logits(rows, dtype))
+            sums.add(rows, ours.log_probabilities(rows, dtype), theirs.log_probabilities(rows, dtype))
         ctx.gradients = sums.gradients()
         return sums.loss
 
@@ -90,10 +105,8 @@ class _Sums:
             self._bias = None if ours.bias is None else torch.zeros_like(ours.bias)
 
     def add(self, rows: slice, ours: torch.Tensor, theirs: torch.Tensor) -> None:
-        """Add the positions `rows`, of logits (n, V) that are overwritten."""
+        """Add the positions `rows`, of log q and log p (n, V) that are overwritten."""
         count = len(self._ours.features)
-        theirs.sub_(theirs.logsumexp(-1, keepdim=True))  # log p
-        ours.sub_(ours.logsumexp(-1, keepdim=True))  # log q
         p = theirs.exp()
         self.loss += torch.linalg.vecdot(p, theirs.sub_(ours)).sum() / count
         if self._learn:

@@ -16,6 +16,8 @@ from compress.model.healing.chunked import Product
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from compress.model.healing.tokens import Shared
+
     Tensors = Mapping[str, torch.Tensor]
 
 _SAME = 1e-4
@@ -61,30 +63,31 @@ def find_head(module: torch.nn.Module, feeds: Tensors) -> Head | None:
 
 
 class Heads:
-    """The heads of a student and its teacher, for the tokens that both have. `vocabulary` (V,) says which of
-    the teacher's tokens each of the student's is (-1: none); None where they are the same.
-    """
+    """The heads of a student and its teacher, for the tokens that both have; None where all are the same."""
 
-    def __init__(self, student: Head, teacher: Head, vocabulary: torch.Tensor | None) -> None:
+    def __init__(self, student: Head, teacher: Head, vocabulary: Shared | None) -> None:
         self.student, self.teacher = student, teacher
-        self._shared: torch.Tensor | None = None
+        self._ours: torch.Tensor | None = None
+        self._into: torch.Tensor | None = None
         weight, bias = teacher.linear.weight.detach(), teacher.linear.bias
         self._weight, self._bias = weight, None if bias is None else bias.detach()
         if vocabulary is None:
             return
-        shared = (vocabulary >= 0).nonzero().squeeze(1)
-        theirs = vocabulary[shared]
-        self._shared = None if len(shared) == len(vocabulary) else shared
-        self._weight = self._weight[theirs]
-        self._bias = None if self._bias is None else self._bias[theirs]
+        whole = len(vocabulary.ours) == len(student.linear.weight)
+        self._ours = None if whole else vocabulary.ours.to(weight.device)
+        self._into = vocabulary.into.to(weight.device)
+        self._weight = self._weight[vocabulary.teachers]
+        self._bias = None if self._bias is None else self._bias[vocabulary.teachers]
 
     def products(self, ours: torch.Tensor, theirs: torch.Tensor) -> tuple[Product, Product]:
-        """The logits of shared tokens (N, S), of features (N, D) of each."""
-        weight, bias, shared = self.student.linear.weight, self.student.linear.bias, self._shared
+        """The logits of shared tokens (N, S), of features (N, D) of each; the teacher's of those, too, that
+        the student spells.
+        """
+        weight, bias, shared = self.student.linear.weight, self.student.linear.bias, self._ours
         if shared is not None:
             weight, bias = weight[shared], None if bias is None else bias[shared]
         student = Product(features=ours, weight=weight, bias=bias)
-        return student, Product(features=theirs, weight=self._weight, bias=self._bias)
+        return student, Product(features=theirs, weight=self._weight, bias=self._bias, into=self._into)
 
 
 def _run(module: torch.nn.Module, feeds: Tensors) -> tuple[torch.Tensor | None, torch.Tensor | None]:

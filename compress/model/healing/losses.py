@@ -11,15 +11,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.functional import cosine_similarity, cross_entropy, log_softmax, mse_loss, normalize
+from torch.nn.functional import cosine_similarity, cross_entropy, linear, log_softmax, mse_loss, normalize
 
 from compress.model.healing.answers import gathered
 from compress.model.healing.chunked import chunked_divergence
+from compress.model.healing.tokens import folded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from compress.model.healing.answers import Answer
     from compress.model.healing.batches import Batch
     from compress.model.healing.head import Heads
+    from compress.model.healing.tokens import Shared
 
 DIRECTION = 10.0
 """Weight of 1 - cosine of embeddings."""
@@ -32,20 +36,24 @@ TEMPERATURE = 2.0
 models, whose vocabulary says enough, are compared at 1."""
 LABELS = 0.5
 """Weight of the cross entropy with labels, where rows have them."""
+_LEAST = 1e-30
+"""The smallest probability whose logarithm is taken."""
 _ROWS = 512
 """Positions whose probabilities over a vocabulary are in memory at once."""
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The whole loss of a batch. `vocabulary` (V,) says which of the teacher's tokens each of the
-    student's is, where their vocabularies differ. `heads` make logits where answers have features.
+    """The whole loss of a batch. `vocabulary` has the tokens of both, where they differ. `heads` make
+    logits where answers have features. Of `causal` models the next piece is known where the teacher, which
+    reads longer ones, has no say.
     """
 
-    vocabulary: torch.Tensor | None = None
+    vocabulary: Shared | None = None
     heads: Heads | None = None
     dtype: torch.dtype = torch.float32
     """What the products of heads are computed in."""
+    causal: bool = False
 
     def of(self, student: Answer, teacher: Answer, batch: Batch) -> torch.Tensor:
         """A number, to be made smaller."""
@@ -79,16 +87,37 @@ class Losses:
             return torch.zeros((), device=batch.device)
         if ours.ndim == 2:  # (B, T): a decision among positions
             return divergence(_masked(ours, batch.mask), _masked(theirs, batch.mask), temperature=1.0)
-        return position_loss(*_positions(ours, theirs, batch), self.vocabulary)
+        loss = position_loss(*_positions(ours, theirs, batch), self.vocabulary)
+        return loss + self._spelled(batch, lambda inside: ours[inside])
 
     def _products(self, ours: torch.Tensor, theirs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """The divergence of what heads make of features (B, T, D)."""
         assert self.heads is not None
-        ours, theirs = _positions(ours, theirs, batch)
-        if not len(ours):
+        aligned, theirs = _positions(ours, theirs, batch)
+        if not len(aligned):
             return ours.sum() * 0
-        student, teacher = self.heads.products(ours, theirs)
-        return chunked_divergence(student, teacher, dtype=self.dtype)
+        student, teacher = self.heads.products(aligned, theirs)
+        loss = chunked_divergence(student, teacher, dtype=self.dtype)
+        return loss + self._spelled(batch, lambda inside: self._logits(ours[inside]))
+
+    def _logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Of the student's head, (N, V)."""
+        assert self.heads is not None
+        head = self.heads.student.linear
+        bias = None if head.bias is None else head.bias.to(self.dtype)
+        return linear(features.to(self.dtype), head.weight.to(self.dtype), bias).float()
+
+    def _spelled(self, batch: Batch, logits: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """The cross entropy of the pieces inside of what the teacher reads at once, over the number of
+        positions that it does have a say at.
+        """
+        inside = batch.inside if self.causal else None
+        if inside is None or not inside.any():
+            return torch.zeros((), device=batch.device)
+        following = batch.student["input_ids"].roll(-1, dims=1)
+        assert batch.places is not None
+        total = cross_entropy(logits(inside), following[inside], reduction="sum")
+        return total / (batch.places >= 0).sum().clamp(min=1)
 
 
 def _positions(ours: torch.Tensor, theirs: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -132,16 +161,19 @@ def divergence(ours: torch.Tensor, theirs: torch.Tensor, *, temperature: float) 
     return (p.exp() * (p - q)).sum(dim=-1).mean() * temperature**2
 
 
-def position_loss(ours: torch.Tensor, theirs: torch.Tensor, vocabulary: torch.Tensor | None) -> torch.Tensor:
-    """The mean divergence of logits (N, V) at N positions; of other vocabularies among shared tokens."""
+def position_loss(ours: torch.Tensor, theirs: torch.Tensor, vocabulary: Shared | None) -> torch.Tensor:
+    """The mean divergence of logits (N, V) at N positions; of other vocabularies among shared tokens, the
+    lost ones counted as their first pieces.
+    """
     if not len(ours):
         return ours.sum() * 0
     total = torch.zeros((), device=ours.device)
     for start in range(0, len(ours), _ROWS):
         first, second = ours[start : start + _ROWS], theirs[start : start + _ROWS]
         if vocabulary is not None:
-            shared = vocabulary >= 0
-            first, second = first[:, shared], second[:, vocabulary[shared]]
+            first = first[:, vocabulary.ours]
+            second = folded(second[:, vocabulary.teachers].softmax(dim=-1), vocabulary.into)
+            second = second.clamp(min=_LEAST).log()
         total = total + divergence(first, second, temperature=1.0) * len(first)
     return total / len(ours)
 

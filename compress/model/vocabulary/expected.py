@@ -8,6 +8,7 @@ it. Tokens that the data does not have are as probable as others of their script
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from compress.model.vocabulary.tokenizer import all_pieces
 from compress.numerics.unseen import probabilities, spared
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     Document = Mapping[str, Any]
 
@@ -30,13 +31,35 @@ def needed(document: Document, counts: Mapping[int, int], table: np.ndarray, *, 
 
     `counts` are how often the data has each token, `table` float32 (V, D) the embedding.
     """
+    return _kept(document, counts, _distances(document, table), lost)
+
+
+def lacked(document: Document, parts: Sequence[Counter[int]], table: np.ndarray, *, lost: float) -> float:
+    """The share of its tokens that a part of the data would lack, if the others had said what is needed: the
+    mean over at least two parts. Words come in bursts (a name is a stranger to all texts but its own, and
+    frequent there), so that it is more than `lost`, which takes words as drawn one by one.
+    """
+    distances, counts = _distances(document, table), sum(parts, Counter())
+    shares = []
+    for part in parts:
+        kept = _kept(document, counts - part, distances, lost)
+        missed = sum(count for number, count in part.items() if number not in kept)
+        shares.append(missed / max(part.total(), 1))
+    return float(np.mean(shares))
+
+
+def _kept(document: Document, counts: Mapping[int, int], distances: np.ndarray, lost: float) -> set[int]:
+    numbers, probability = likely(document, counts)
+    gone = spared(probability, probability * distances[numbers], lost)
+    return set(numbers[~gone].tolist())
+
+
+def likely(document: Document, counts: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of all tokens, int64 (V,), and how probable each is in text like the data, float64 (V,)."""
     pieces = all_pieces(document)
     numbers = np.array(sorted(pieces.values()))
     seen = np.array([counts.get(number, 0) for number in numbers.tolist()])
-    probability = probabilities(seen, _groups(pieces, numbers))
-    costs = probability * _distances(document, table)[numbers]
-    gone = spared(probability, costs, lost)
-    return set(numbers[~gone].tolist())
+    return numbers, probabilities(seen, _groups(pieces, numbers))
 
 
 def _groups(pieces: Mapping[str, int], numbers: np.ndarray) -> np.ndarray:

@@ -5,8 +5,7 @@ The loss and its sources are in `compress.model.healing.losses`, the training in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import torch
 from pydantic import Field
@@ -15,9 +14,7 @@ from compress.core.artifact import Artifact, ArtifactKind, Context
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.core.paths import contained
-from compress.data.chunks import chunks
-from compress.graph.session import TensorSpec
-from compress.model.healing.batches import Batch, batch_of, by_length, divided, same_places
+from compress.model.healing.batches import Batch, batch_of, divided
 from compress.model.healing.head import Heads, find_head
 from compress.model.healing.loop import Healer, Schedule, take_fastest
 from compress.model.healing.losses import Losses
@@ -25,15 +22,13 @@ from compress.model.healing.teacher import Teacher
 from compress.model.healing.weights import write_trained
 from compress.model.inputs import inputs_of
 from compress.model.load import load_module
-from compress.runtime.files import read_json, read_settings, same_tokenizer
+from compress.passes.healing import CAUSAL, WIDE, Texts, labels_of, shared_vocabulary
+from compress.runtime.files import read_json, read_settings
 from compress.runtime.pooling import pooling_modes
-from compress.runtime.text import TextPreprocessor, load_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from compress.core.artifact import Row
     from compress.model.healing.state import Run
 
 ACCEPTS = ArtifactKind.CHECKPOINT
@@ -41,7 +36,6 @@ PRODUCES = ArtifactKind.CHECKPOINT
 
 _MEDIA_ITEMS = 2048
 """Pictures or sounds at most: unlike texts they are prepared once and kept."""
-_WIDE = ("text-generation", "fill-mask")
 _SMALL = 50_000_000
 """Parameters up to which a model takes a high learning rate well."""
 
@@ -52,7 +46,7 @@ class Config(Frozen):
     minutes: of training; the learning rate falls to zero within them.
     steps: instead, so many steps: the same weights at every run.
     learning_rate: None is 3e-4, and 1e-4 for models of more than 50 million parameters.
-    batch: items at once; None is 48, and 4 for language models.
+    batch: items at once; None is 48, and for language models as many as have 640 tokens together.
     length: tokens of a text at most (longer ones are cut in several); None is 64, and 256 for language
         models.
     """
@@ -103,7 +97,7 @@ def _healer(
     teacher: torch.nn.Module,
     batches: Sequence[Batch],
 ) -> Healer:
-    held_out, batches = divided(batches, long=artifact.task in _WIDE)
+    held_out, batches = divided(batches, long=artifact.task in WIDE)
     if not batches:
         message = "there are too few rows to learn from: not two batches"
         raise CompressError("data-too-small", message, hint="give more text with --calibration")
@@ -143,14 +137,14 @@ def _losses(
     batch: Batch,
 ) -> Losses:
     """With heads apart where both are language models that allow it."""
-    vocabulary = _shared_vocabulary(artifact, context)
-    if artifact.task not in _WIDE:
+    vocabulary, causal = shared_vocabulary(artifact, context), artifact.task == CAUSAL
+    if artifact.task not in WIDE:
         return Losses(vocabulary)
     few = batch.rows(slice(1))
     ours, theirs = find_head(student, few.student), find_head(teacher, few.teacher)
     if ours is None or theirs is None:
-        return Losses(vocabulary)
-    return Losses(vocabulary, Heads(ours, theirs, vocabulary))
+        return Losses(vocabulary, causal=causal)
+    return Losses(vocabulary, Heads(ours, theirs, vocabulary), causal=causal)
 
 
 def _pooling(artifact: Artifact) -> tuple[str, ...]:
@@ -166,101 +160,15 @@ def _pooling(artifact: Artifact) -> tuple[str, ...]:
 def _batches(artifact: Artifact, student: torch.nn.Module, config: Config, context: Context) -> list[Batch]:
     inputs = inputs_of(student, artifact.folder)
     if "input_ids" in inputs.names:
-        return _Texts(artifact, inputs.names, config, context).batches()
+        return Texts(artifact, inputs.names, context, config.batch, config.length).batches()
     feeds = context.calibration.feeds(items=_MEDIA_ITEMS)
     rows = context.calibration.rows()
     found, start = [], 0
     for one in feeds:
         size = len(next(iter(one.values())))
-        found.append(batch_of(one, labels=_labels(rows[start : start + size])))
+        found.append(batch_of(one, labels=labels_of(rows[start : start + size])))
         start += size
     return found
-
-
-def _labels(rows: Sequence[Row]) -> list[int] | None:
-    labels = [row.get("label") for row in rows]
-    known = bool(labels) and all(isinstance(one, int) for one in labels)
-    return cast("list[int]", labels) if known else None
-
-
-@dataclass(frozen=True)
-class _Texts:
-    """Rows of text for a student and its teacher, each with a tokenizer of its own."""
-
-    artifact: Artifact
-    names: tuple[str, ...]
-    config: Config
-    context: Context
-
-    def batches(self) -> list[Batch]:
-        """All rows as batches, the longest texts cut in several."""
-        original = cast("Artifact", self.context.original)
-        own = self._preprocessor(self.artifact.folder)
-        same = same_tokenizer(self.artifact.folder, original.folder)
-        other = own if same else self._preprocessor(original.folder)
-        rows = self._rows(own)
-        lengths = [len(one) for one in own.encodings(rows)]
-        size = self.config.batch or (4 if self.artifact.task in _WIDE else 48)
-        groups = by_length(lengths, size, seed=self.context.seed)
-        parts = [[rows[at] for at in group] for group in groups if len(group) > 1]
-        return [self._batch(part, own, None if same else other) for part in parts]
-
-    def _batch(self, rows: Sequence[Row], own: TextPreprocessor, other: TextPreprocessor | None) -> Batch:
-        ours = own.encodings(rows)
-        feeds, labels = own.batch(ours), self._classes(rows)
-        if other is None:
-            return batch_of(feeds, labels=labels)
-        theirs = other.encodings(rows)
-        given = other.batch(theirs)
-        widths = {"student": feeds["input_ids"].shape[1], "teacher": given["input_ids"].shape[1]}
-        left = widths if own.settings.pad_left else {}
-        places = same_places(ours, theirs, width=widths["student"], left=left)
-        return batch_of(feeds, given, places=places, labels=labels)
-
-    def _classes(self, rows: Sequence[Row]) -> list[int] | None:
-        return _labels(rows) if self.artifact.task == "text-classification" else None
-
-    def _preprocessor(self, folder: Path) -> TextPreprocessor:
-        specs = [TensorSpec(name, "int64", (None, None)) for name in self.names]
-        text = load_text(folder, task=self.artifact.task, inputs=specs)
-        if self.artifact.task != "question-answering":  # whose windows hold a question and a context
-            text.tokenizer.enable_truncation(min(self._length, text.max_length), strategy="longest_first")
-        return text
-
-    @property
-    def _length(self) -> int:
-        return self.config.length or (256 if self.artifact.task in _WIDE else 64)
-
-    def _rows(self, own: TextPreprocessor) -> list[Row]:
-        """The calibration rows; a text by itself that is longer than a batch takes is several."""
-        rows: list[Row] = []
-        for row in self.context.calibration.rows():
-            if set(row) == {"text"}:
-                rows += [{"text": part} for part in chunks(str(row["text"]), own.tokenizer)]
-            else:
-                rows.append(row)
-        return rows
-
-
-def _shared_vocabulary(artifact: Artifact, context: Context) -> torch.Tensor | None:
-    """Which of the teacher's tokens each of the student's is; None where they are the same."""
-    original = cast("Artifact", context.original)
-    if artifact.task not in _WIDE or same_tokenizer(artifact.folder, original.folder):
-        return None
-    from compress.runtime.text import load_tokenizer
-
-    own, other = load_tokenizer(artifact.folder).get_vocab(), load_tokenizer(original.folder).get_vocab()
-    size = int(load_size(artifact.folder))
-    found = torch.full((size,), -1, dtype=torch.int64)
-    for piece, number in own.items():
-        found[number] = other.get(piece, -1)
-    return found
-
-
-def load_size(folder: Path) -> int:
-    """The vocabulary's size in config.json."""
-    config: dict[str, Any] = read_settings(folder / "config.json")
-    return int(config.get("vocab_size") or (config.get("text_config") or {})["vocab_size"])
 
 
 def _first(batch: Batch) -> torch.Tensor:

@@ -35,15 +35,19 @@ ACCEPTS = ArtifactKind.CHECKPOINT
 PRODUCES = ArtifactKind.CHECKPOINT
 
 _BATCH = 256
+_PARTS = 10
+"""Into which rows are cut, in their order, to see how much each lacks of what the others need."""
 
 
 class Config(Frozen):
     """Which tokens stay besides those that always do.
 
     keep: `calibration` keeps the tokens that the calibration text has `min_count` times or more, `expected`
-        those of which text like it is expected to lack a share of `lost` at most (it keeps tokens that the
-        text has not but well may, and lets go what smaller ones stand in for), `file` those that the lines
-        of `file` (texts, or tokens as the vocabulary spells them) have, `script` none but those of `script`.
+        those of which text like it is expected to lack a share of `lost` at most, were its words drawn one by
+        one (it keeps tokens that the text has not but well may, and lets go what smaller ones stand in for;
+        words come in bursts, and the step's note says what parts of the data lack of each other), `file`
+        those that the lines of `file` (texts, or tokens as the vocabulary spells them) have, `script` none
+        but those of `script`.
     script: also every token whose letters are all of this script, as Unicode names it (`latin`).
     """
 
@@ -74,7 +78,10 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     files.renumber_configs(target, numbers, rows=rows)
     weights.write_cut(source, target, axes, sorted(numbers, key=lambda number: numbers[number]))
     load_module(target, artifact.task)  # refuses what does not fit together
-    context.progress.note(_told(document, numbers, counts))
+    told = _told(document, numbers, counts)
+    if config.keep == "expected":
+        told += _lacked(config, document, context.calibration.rows(), artifact)
+    context.progress.note(told)
     return artifact.at(target)
 
 
@@ -155,6 +162,18 @@ def _counts(rows: Sequence[Row], folder: Path, task: str) -> Counter[int]:
         for encoding in text.encodings(rows[start : start + _BATCH]):
             counts.update(encoding.ids)
     return counts
+
+
+def _lacked(config: Config, document: Document, rows: Sequence[Row], artifact: Artifact) -> str:
+    """What text like the data lacks, as parts of it tell of each other."""
+    size = -(-len(rows) // _PARTS)
+    slices = [rows[start : start + size] for start in range(0, len(rows), max(size, 1))]
+    if len(slices) < 2:
+        return ""
+    parts = [_counts(one, artifact.folder, artifact.task) for one in slices]
+    table = weights.embedding(artifact.folder, artifact.task)
+    share = expected.lacked(document, parts, table, lost=config.lost)
+    return f"; by what the others need, each of its {len(parts)} parts would lack {share:.2%}"
 
 
 def _told(document: Document, numbers: Mapping[int, int], counts: Counter[int]) -> str:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from compress.data.chunks import chunks
-from compress.model.healing.batches import Batch, by_length, divided, same_places
+from compress.model.healing.batches import Batch, by_length, by_tokens, divided, same_places
 from tests.unit.model.vocabulary.test_tokenizer import cut
 from tests.unit.model.vocabulary.tokenizers_of import byte_bpe, wordpiece
 
@@ -19,6 +19,16 @@ def test_batches_hold_each_item_once_and_like_lengths_together():
     spread = [max(lengths[at] for at in batch) - min(lengths[at] for at in batch) for batch in batches]
     assert np.mean(spread) < 5
     assert by_length(lengths, 8, seed=1) == batches != by_length(lengths, 8, seed=2)
+
+
+def test_batches_hold_about_as_many_tokens_however_long_items_are():
+    lengths = np.random.default_rng(0).choice([5, 6, 40, 200, 900], 600).tolist()
+    batches = by_tokens(lengths, 640, seed=1)
+    assert sorted(at for batch in batches for at in batch) == list(range(600))
+    sizes = [len(batch) * max(lengths[at] for at in batch) for batch in batches]
+    assert all(size <= 640 or len(batch) == 1 for size, batch in zip(sizes, batches, strict=True))
+    assert np.median(sizes) > 500
+    assert by_tokens(lengths, 640, seed=1) == batches != by_tokens(lengths, 640, seed=2)
 
 
 def test_tokens_of_the_same_stretch_of_text_are_found():

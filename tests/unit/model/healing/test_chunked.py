@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,21 @@ def test_the_gradient_is_the_slope_of_the_loss():
         ]
     slope = (ends[1] - ends[0]).item() / 2e-2
     assert (gradient * direction).sum().item() == pytest.approx(slope, rel=1e-2)
+
+
+@pytest.mark.parametrize("chunk", [None, 10])
+def test_probabilities_of_lost_tokens_go_where_they_are_spelled(chunk):
+    ours, theirs = products(bias=True)
+    into = torch.tensor([3, 0, 3, 29])
+    ours = Product(features=ours.features, weight=ours.weight[:46], bias=ours.bias[:46])
+    p = theirs.logits(slice(None), torch.float32).softmax(-1)
+    together = torch.stack([p[:, at] + p[:, 46:][:, into == at].sum(1) for at in range(46)], dim=1)
+    whole = divergence(ours.logits(slice(None), torch.float32), together.log(), temperature=1.0)
+    expected = torch.autograd.grad(whole, leaves(ours))
+    found = chunked_divergence(ours, replace(theirs, into=into), chunk=chunk)
+    assert found.item() == pytest.approx(whole.item(), rel=1e-5)
+    for one, other in zip(torch.autograd.grad(found, leaves(ours)), expected, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-5 * other.abs().max().item())
 
 
 def test_sixteen_bits_are_near():

@@ -8,6 +8,7 @@ from scipy.special import log_softmax
 from compress.model.healing import losses
 from compress.model.healing.answers import Answer, answer
 from compress.model.healing.batches import Batch
+from compress.model.healing.tokens import shared
 from compress.runtime.pooling import MODES, pool
 
 
@@ -60,11 +61,40 @@ def test_positions_are_compared_where_tokens_align():
     aligned = torch.stack([theirs[0, [1, 2, 3]], theirs[1, [1, 2, 0]]])[kept][:, [5, 3, 0]]
     expected = losses.divergence(ours[kept][:, [0, 1, 3]], aligned, temperature=1.0)
     hidden = {"hidden": None, "mask": None, "pooled": None}
-    found = losses.Losses(vocabulary).of(
+    found = losses.Losses(shared(vocabulary)).of(
         Answer(**hidden, logits={"logits": ours}), Answer(**hidden, logits={"logits": theirs}),
         plain_batch(2, 3, places=places),
     )  # fmt: skip
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_token_that_is_spelled_counts_as_its_first_piece():
+    """Of the teacher's tokens 1 and 4 the student spells: they begin with its 2 and its 0."""
+    theirs, ours, vocabulary = random(1, 3, 6), random(2, 3, 3), torch.tensor([5, -1, 3])
+    firsts = torch.tensor([-1, 2, 1, 2, 0, 0])  # and its token 1 is none of the teacher's
+    p = np.exp(log_softmax(theirs.numpy()[:, [5, 3, 1, 4]].astype(np.float64), axis=-1))
+    p = np.stack([p[:, 0] + p[:, 3], p[:, 1] + p[:, 2]], axis=1)
+    q = log_softmax(ours.numpy()[:, [0, 2]].astype(np.float64), axis=-1)
+    expected = (p * (np.log(p) - q)).sum(-1).mean()
+    found = losses.position_loss(ours, theirs, shared(vocabulary, firsts))
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_where_the_teacher_has_no_say_the_next_piece_is_known():
+    """Tokens 1 and 2 of the first row are inside of what the teacher reads at once; the second is padded."""
+    ours, theirs = random(0, 2, 5, 4), random(1, 2, 3, 4)
+    ids, mask = torch.tensor([[0, 1, 2, 3, 1], [2, 1, 0, 0, 0]]), torch.ones(2, 5, dtype=torch.int64)
+    mask[1, 2:] = 0
+    places = torch.tensor([[0, -1, -1, 1, 2], [0, 1, -1, -1, -1]])
+    feeds = {"input_ids": ids, "attention_mask": mask}
+    batch = Batch(student=feeds, teacher=feeds, places=places)
+    own, other = (
+        Answer(hidden=None, mask=None, pooled=None, logits={"logits": one}) for one in (ours, theirs)
+    )
+    logs = log_softmax(ours.numpy().astype(np.float64), axis=-1)
+    more = -(logs[0, 1, 2] + logs[0, 2, 3]) / 5  # of five positions that are compared
+    found = losses.Losses(causal=True).of(own, other, batch) - losses.Losses().of(own, other, batch)
+    assert found.item() == pytest.approx(more, rel=1e-4)
 
 
 def test_many_positions_are_compared_in_pieces():

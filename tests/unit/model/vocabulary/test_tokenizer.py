@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models
 
 from compress.core.errors import CompressError
 from compress.model.vocabulary import tokenizer
-from compress.model.vocabulary.expected import needed
+from compress.model.vocabulary.expected import lacked, needed
 from compress.model.vocabulary.kind import kind_of
 from compress.model.vocabulary.script import of_script
 from tests.unit.model.vocabulary.tokenizers_of import CORPUS, KINDS, byte_bpe, wordpiece
@@ -175,6 +175,23 @@ def test_what_is_expected_stays():
     assert core.get_vocab_size() > sizes[0] > sizes[1] > sizes[2] > 10
     most = {number for number, count in counts.items() if count > 3}
     assert most <= needed(document, counts, table, lost=0.1)
+
+
+def test_parts_of_the_data_tell_what_text_like_it_lacks():
+    """Each of two parts has frequent tokens of its own, as texts about different people have."""
+    core, document = made("WordPiece")
+    table = np.random.default_rng(0).standard_normal((core.get_vocab_size(), 8)).astype(np.float32)
+    parts = [
+        Counter(number for line in one for number in core.encode(line).ids)
+        for one in (CORPUS[:1], CORPUS[1:4])
+    ]
+    shares = []
+    for part, other in zip(parts, reversed(parts), strict=True):
+        kept = needed(document, other, table, lost=0.05)
+        shares.append(sum(part[number] for number in part if number not in kept) / sum(part.values()))
+    assert lacked(document, parts, table, lost=0.05) == pytest.approx(np.mean(shares))
+    assert np.mean(shares) > 0.05
+    assert lacked(document, [parts[0], parts[0]], table, lost=0.05) < np.mean(shares)
 
 
 def test_what_its_pieces_stand_in_for_goes_first():
