@@ -56,8 +56,11 @@ def measure(opened: Callable[[int], OrtRunner], windows: np.ndarray) -> list[Lev
     answers: dict[int, np.ndarray] = {}
     taken: dict[int, list[tuple[float, float]]] = {EXACT: [], ROUNDED: []}
     for level in (EXACT, ROUNDED) * _TURNS:
-        answers[level], times = _turn(opened(level), windows)
-        taken[level] += times
+        runner = opened(level)
+        taken[level] += _times(runner, windows[:1])
+        if level not in answers:  # they are the same in every turn
+            answers[level] = _log_chances(runner, windows)
+        del runner
     return [
         Level(
             level,
@@ -69,11 +72,10 @@ def measure(opened: Callable[[int], OrtRunner], windows: np.ndarray) -> list[Lev
     ]
 
 
-def _turn(runner: OrtRunner, windows: np.ndarray) -> tuple[np.ndarray, list[tuple[float, float]]]:
-    """A graph's answers, and milliseconds of a token and of a prompt, once a round."""
-    prefill, decode = _timers(runner, windows[:1])
-    times = [(_ms(decode) / _STEPS, _ms(prefill)) for _ in range(_ROUNDS)]
-    return _log_chances(runner, windows), times
+def _times(runner: OrtRunner, ids: np.ndarray) -> list[tuple[float, float]]:
+    """Milliseconds of a token and of the prompt (1, T), once a round."""
+    prefill, decode = _timers(runner, ids)
+    return [(_ms(decode) / _STEPS, _ms(prefill)) for _ in range(_ROUNDS)]
 
 
 def choose(levels: list[Level]) -> int:

@@ -26,6 +26,7 @@ from safetensors.numpy import save_file
 from torch.nn.functional import cross_entropy, normalize
 
 from compress.model.activations import Activations, written_whole
+from compress.model.flow import hand_on
 from compress.model.observe import ProductObserver, Weight
 from compress.numerics.hessian import Hessian
 
@@ -97,12 +98,10 @@ class Curvature:
         for index in range(self.walk.count):
             with (
                 self.walk.block(index),
-                self.walk.computing(),
                 self._open(self._hidden(index)) as entering,
                 self._new(self._hidden(index + 1)) as leaving,
             ):
-                for number in range(len(self.windows)):
-                    leaving.write(number, self.walk.run(index, entering.read(number)))
+                hand_on(self.walk, index, entering, leaving, count=len(self.windows))
             advance(1)
         self._answer()
 

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from compress.model.walk import BlockWalk
 
 
+def hand_on(walk: BlockWalk, index: int, entering: Activations, leaving: Activations, *, count: int) -> None:
+    """Run what enters a loaded block of `walk` through it, `count` windows one by one."""
+    with walk.computing():
+        for number in range(count):
+            leaving.write(number, walk.run(index, entering.read(number)))
+
+
 class BlockFlow:
     """The windows of token ids, int64 (count, T), on their way through `walk`, with files in `work`."""
 
@@ -53,13 +60,8 @@ class BlockFlow:
 
     def finish(self, index: int, write: Callable[[Path], None]) -> None:
         """Run the windows through a loaded block as it is now, and let `write` store the block."""
-        with (
-            self.walk.computing(),
-            self.entering(index) as entering,
-            self._new(self._hidden(index + 1)) as leaving,
-        ):
-            for number in range(len(self.windows)):
-                leaving.write(number, self.walk.run(index, entering.read(number)))
+        with self.entering(index) as entering, self._new(self._hidden(index + 1)) as leaving:
+            hand_on(self.walk, index, entering, leaving, count=len(self.windows))
         part = self.block_file(index).with_suffix(".part")
         write(part)
         os.replace(part, self.block_file(index))

@@ -108,13 +108,18 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
         CompressError: the model is no decoder that can be exported.
         InternalError: the graph does not answer as the module does.
     """
-    _refuse_others(artifact, config)
+    _refuse_others(artifact.task)
     written = read_json(artifact.folder / "config.json", code="config-missing")
+    is_built = builder.is_built(written) and not _other_heads(artifact.folder)
+    if config.kv_cache == "int8" and not is_built:
+        raise kv_cache.refuse_traced((written.get("architectures") or ["this model"])[0])
     quantized = artifact.kind is ArtifactKind.QUANTIZED
     copy_sidecars(artifact.folder, context.folder, text=True)
     with context.progress.track("build the graph"):
         checkpoint = QuantizedCheckpoint(artifact.folder) if quantized else None
-        _write_graph(artifact, checkpoint, context.folder)
+        make = _build if is_built else _trace
+        # No name for the graph, which would keep its weights in memory while it is compared.
+        _write_graph(make(artifact, checkpoint, context.folder), context.folder / GRAPH_NAME)
     with context.progress.track("compare with the module"):
         answers = partial(_logits, _module(artifact, checkpoint))
         parity = _compare(answers, context.folder, written)
@@ -130,27 +135,15 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     return artifact.at(context.folder, kind=PRODUCES)
 
 
-def _refuse_others(artifact: Artifact, config: Config) -> None:
-    if artifact.task != "text-generation":
-        message = f"export.genai is for text-generation, this model's task is {artifact.task}"
+def _refuse_others(task: str) -> None:
+    if task != "text-generation":
+        message = f"export.genai is for text-generation, this model's task is {task}"
         raise CompressError("task-unsupported", message, hint="use export.onnx")
-    written = read_json(artifact.folder / "config.json", code="config-missing")
-    if config.kv_cache == "int8" and not _is_built(artifact.folder, written):
-        raise kv_cache.refuse_traced((written.get("architectures") or ["this model"])[0])
 
 
-def _write_graph(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: Path) -> None:
-    """Make the graph with products in fp32, and the runtime's settings beside it."""
-    config = read_json(artifact.folder / "config.json", code="config-missing")
-    make = _build if _is_built(artifact.folder, config) else _trace
-    graph = make(artifact, checkpoint, target)
+def _write_graph(graph: ir.Model, path: Path) -> None:
     # Weights go beside the graph whatever their size: the runtime maps that file instead of copying it.
-    path = target / GRAPH_NAME
     ir.save(graph, path, external_data=f"{path.name}.data", size_threshold_bytes=_INLINE)
-
-
-def _is_built(folder: Path, config: dict[str, Any]) -> bool:
-    return builder.is_built(config) and not _other_heads(folder)
 
 
 def _other_heads(folder: Path) -> bool:
