@@ -48,7 +48,7 @@ CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
     "mistral": ("MistralForCausalLM", _WIDE, "text-generation"),
     "gemma": ("GemmaForCausalLM", _WIDE, "text-generation"),
     "gemma2-wide": ("Gemma2ForCausalLM", {**_WIDE, "sliding_window": 16}, "text-generation"),
-    "gemma3": ("Gemma3ForCausalLM", {**_WIDE, "sliding_window": 16}, "text-generation"),
+    "gemma3-wide": ("Gemma3ForCausalLM", {**_WIDE, "sliding_window": 16}, "text-generation"),
     "phi3-wide": ("Phi3ForCausalLM", {**_WIDE, "original_max_position_embeddings": 80}, "text-generation"),
     "phi": ("PhiForCausalLM", {**_WIDE, "partial_rotary_factor": 1.0}, "text-generation"),
     "granite": ("GraniteForCausalLM", _WIDE, "text-generation"),
@@ -218,7 +218,8 @@ def build(name: str, folder: Path, *, seed: int = 0) -> str:
     import torch
     import transformers
 
-    kind, values, task = (ARCHITECTURES | DECODERS | CACHED)[name]
+    (found,) = [models[name] for models in (ARCHITECTURES, DECODERS, CACHED) if name in models]
+    kind, values, task = found
     torch.manual_seed(seed)
     architecture = getattr(transformers, kind)
     model = architecture(architecture.config_class(**values))

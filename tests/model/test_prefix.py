@@ -30,7 +30,7 @@ def deep(tmp_path, monkeypatch):
         deeper = {**config, **{key: 5 for key in DEPTHS if key in config}}
         if "layer_types" in config:
             deeper["layer_types"] = (3 * config["layer_types"])[:5]
-        monkeypatch.setitem(tiny.CACHED, name, (kind, deeper, task))  # which are looked up first
+        monkeypatch.setitem(tiny.ARCHITECTURES, name, (kind, deeper, task))
         tiny.build(name, tmp_path / name)
         return tmp_path / name, task
 
