@@ -47,13 +47,15 @@ def bits_of(words, bits, axis):
     return np.moveaxis(np.array(lines).T, 0, axis)
 
 
-def as_autogptq_reads(tensors, bits):
-    """weight[k, n] = scales[g_idx[k], n] * (qweight[k, n] - (qzeros[g_idx[k], n] + 1)), as (N, K)."""
+def as_autogptq_reads(tensors, bits, *, more=1):
+    """weight[k, n] = scales[g_idx[k], n] * (qweight[k, n] - (qzeros[g_idx[k], n] + more)), as (N, K); `more`
+    is 0 in the second version.
+    """
     state = {name: tensor for name, tensor in tensors.items() if "weight" in name and "qweight" not in name}
     state |= {name: tensor for name, tensor in tensors.items() if name.endswith("bias")}
     for name in [name for name in tensors if name.endswith("qweight")]:
         stem = name.removesuffix("qweight")
-        codes, zeros = bits_of(tensors[name], bits, 0), bits_of(tensors[f"{stem}qzeros"], bits, 1) + 1
+        codes, zeros = bits_of(tensors[name], bits, 0), bits_of(tensors[f"{stem}qzeros"], bits, 1) + more
         group = tensors[f"{stem}g_idx"].numpy()
         values = tensors[f"{stem}scales"].float().numpy()[group] * (codes - zeros[group])
         state[f"{stem}weight"] = torch.from_numpy(values.T.astype(np.float32))
@@ -65,6 +67,7 @@ def as_autogptq_reads(tensors, bits):
     [
         ("llama", {"bits": 4, "symmetric": True}),
         ("llama", {"bits": 8}),
+        ("llama", {"bits": 4}),
         ("llama", {"bits": 2, "group_size": -1, "symmetric": True}),
         ("gpt2", {"bits": 3, "group_size": 24, "symmetric": True}),  # 32 columns: the last group is short
         ("qwen3-moe", {"bits": 4, "symmetric": True}),
@@ -74,7 +77,10 @@ def test_it_holds_what_was_quantized(name, config, tiny_models, tmp_path):
     source = quantized(tiny_models(name), tmp_path / "quantized", **config)
     folder = exported(source, tmp_path / "out", shard_bytes=20_000)
     assert (folder / "model.safetensors.index.json").exists()
-    state = as_autogptq_reads(read(folder), config["bits"])
+    first = config.get("symmetric", False)
+    written = json.loads((folder / "config.json").read_text())["quantization_config"]
+    assert written["checkpoint_format"] == ("gptq" if first else "gptq_v2")
+    state = as_autogptq_reads(read(folder), config["bits"], more=1 if first else 0)
     if name == "gpt2":  # its own layout is (K, N)
         state |= {
             key: value.T.contiguous() for key, value in state.items() if ".c_" in key and "weight" in key
@@ -127,9 +133,8 @@ def test_golden_tensors():
     codes = torch.arange(8, dtype=torch.uint8).repeat(8, 1)  # each row: 0 .. 7
     zeros = torch.tensor([[1], [2], [3], [4], [5], [6], [7], [8]], dtype=torch.uint8)
     scales = torch.full((8, 1), 0.5)
-    made = export.pack_matrix(
-        "a.weight", QuantizedMatrix(layout=layout, codes=codes, scales=scales, zeros=zeros)
-    )
+    matrix = QuantizedMatrix(layout=layout, codes=codes, scales=scales, zeros=zeros)
+    made = export.pack_matrix("a.weight", matrix, less=1)
     assert made["a.qweight"].tolist() == [[0x76543210] * 8]
     assert made["a.qzeros"].tolist() == [[0x76543210]]
     assert made["a.scales"].tolist() == [[0.5] * 8]
@@ -137,16 +142,14 @@ def test_golden_tensors():
     assert made["a.g_idx"].tolist() == [0] * 8
 
 
-def test_a_zero_of_zero_moves_up_or_is_refused():
+def test_a_zero_at_the_lowest_code_stays():
     layout = Layout(bits=4, group_size=8, symmetric=False, shape=(8, 8))
-    codes = torch.arange(8, dtype=torch.uint8).repeat(8, 1)
-    parts = {"layout": layout, "scales": torch.ones(8, 1), "zeros": torch.zeros(8, 1, dtype=torch.uint8)}
-    made = export.pack_matrix("a.weight", QuantizedMatrix(codes=codes, **parts))
-    assert made["a.qweight"].view(torch.uint8).reshape(-1, 4)[0].tolist() == [0x21, 0x43, 0x65, 0x87]
-    assert made["a.qzeros"].tolist() == [[0]]
-    with pytest.raises(CompressError) as caught:
-        export.pack_matrix("a.weight", QuantizedMatrix(codes=codes + 8, **parts))
-    assert caught.value.code == "gptq-layout"
+    codes = (torch.arange(8, dtype=torch.uint8) * 2 + 1).repeat(8, 1)  # the highest is in use
+    zeros = torch.tensor([[0], [1], [2], [3], [4], [5], [6], [7]], dtype=torch.uint8)
+    matrix = QuantizedMatrix(layout=layout, codes=codes, scales=torch.ones(8, 1), zeros=zeros)
+    made = export.pack_matrix("a.weight", matrix, less=0)
+    assert made["a.qzeros"].tolist() == [[0x76543210]]
+    assert as_autogptq_reads(made, 4, more=0)["a.weight"][0].tolist() == [1, 3, 5, 7, 9, 11, 13, 15]
 
 
 @pytest.mark.parametrize("config", [{"bits": 3}, {"exclude": ("*",)}])

@@ -1,10 +1,15 @@
 """A quantized checkpoint in the layout of AutoGPTQ, which GPTQModel, transformers and vLLM load.
 
 For a linear layer of K inputs and N outputs in G groups: `qweight` int32 (K * bits / 32, N) and `qzeros`
-int32 (G, N * bits / 32) are codes as `numerics.words` packs them, the zeros less one (version 1 of the
-layout); `scales` fp16 (G, N); `g_idx` int32 (K,) the group of each input. Everything else is fp16,
-the embedding and the head with their rounded values. Matrices with other bits than most are listed by name
-under `dynamic` in the configuration, as GPTQModel writes them.
+int32 (G, N * bits / 32) are codes as `numerics.words` packs them; `scales` fp16 (G, N); `g_idx` int32 (K,)
+the group of each input. Everything else is fp16, the embedding and the head with their rounded values.
+Matrices with other bits than most are listed by name under `dynamic` in the configuration, as GPTQModel
+writes them.
+
+Where all matrices are symmetric their zeros are stored less one, as AutoGPTQ did (`checkpoint_format`
+"gptq"); else as they are ("gptq_v2"). Why: less one, a zero at the lowest code has no place, and GPTQModel
+takes what is not symmetric of the first version from itself alone. GPTQModel reads both, for transformers
+too; vLLM does since its pull request 26092 (October 2025), and before took the second for the first.
 
 Groups are static, so `g_idx` is in order and `desc_act` false. Readers that want K to be a multiple of the
 group (vLLM's Marlin kernels) refuse a last group that is short; GPTQModel's read it by `g_idx`.
@@ -43,6 +48,9 @@ PRODUCES = ArtifactKind.QUANTIZED
 FOLDER = GPTQ_FOLDER
 """Where the layout is written, beside what it was made from."""
 
+_FIRST, _SECOND = "gptq", "gptq_v2"
+"""Versions of the layout."""
+
 _OURS = ("quantized.json", "gptq.json", "sensitivity.json", "step.json")
 """What stands beside the weights and means nothing to readers of this layout."""
 
@@ -64,9 +72,13 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     source = QuantizedCheckpoint(artifact.folder)
     packed = {name: one for name, one in source.layouts.items() if name not in source.tables}
     setting = _common(packed)
+    less = 1 if setting["checkpoint_format"] == _FIRST else 0
     folder = context.folder / FOLDER
     folder.mkdir()
-    parts = (_tensors(source, name, packed=name in packed) for name in [*source.layouts, *source.others])
+    parts = (
+        pack_matrix(name, source.matrix(name), less=less) if name in packed else _plain(source, name)
+        for name in [*source.layouts, *source.others]
+    )
     with context.progress.track("Packing", len(source.layouts) + len(source.others)) as advance:
         _write(_counted(parts, advance), folder, config.shard_bytes)
     copy_sidecars(artifact.folder, folder, text=True, skip=_OURS)
@@ -89,6 +101,7 @@ def _common(layouts: Mapping[str, Layout]) -> dict[str, Any]:
     kinds = {name: (one.bits, one.symmetric) for name, one in layouts.items()}
     ((bits, symmetric), _), *others = Counter(kinds.values()).most_common()
     setting: dict[str, Any] = {"bits": bits, "group_size": size, "sym": symmetric}
+    setting["checkpoint_format"] = _FIRST if all(own for _, own in kinds.values()) else _SECOND
     if others:
         setting["dynamic"] = {
             f"+:^{re.escape(name.removesuffix('.weight'))}$": {
@@ -102,19 +115,17 @@ def _common(layouts: Mapping[str, Layout]) -> dict[str, Any]:
     return setting
 
 
-def _tensors(source: QuantizedCheckpoint, name: str, *, packed: bool) -> Tensors:
-    if packed:
-        return pack_matrix(name, source.matrix(name))
+def _plain(source: QuantizedCheckpoint, name: str) -> Tensors:
     if name not in source.layouts:
         return {name: _half(name, source.tensor(name))}
     return {name: _half(name, original_orientation(source.matrix(name)))}
 
 
-def pack_matrix(name: str, matrix: QuantizedMatrix) -> Tensors:
-    """The four tensors of the matrix of a weight `name` (`...q_proj.weight`).
+def pack_matrix(name: str, matrix: QuantizedMatrix, *, less: int) -> Tensors:
+    """The four tensors of the matrix of a weight `name` (`...q_proj.weight`), its zeros `less` 1 or 0.
 
     Raises:
-        CompressError: the layout cannot hold its sizes, zeros, scales, or name.
+        CompressError: the layout cannot hold its sizes, scales, or name.
     """
     layout = matrix.layout
     rows, columns = layout.shape
@@ -123,31 +134,14 @@ def pack_matrix(name: str, matrix: QuantizedMatrix) -> Tensors:
     if rows * layout.bits % 32 or columns * layout.bits % 32:
         message = f"'{name}' is {rows} x {columns}: {layout.bits}-bit codes do not fill 32-bit words"
         raise _unholdable(message, hint="exclude it")
-    codes, zeros = _shifted(name, matrix)
+    zeros = matrix.zeros.numpy() - np.uint8(less)
     stem = name.removesuffix("weight")
     return {
-        f"{stem}qweight": torch.from_numpy(pack_words(codes.T, bits=layout.bits)),
-        f"{stem}qzeros": torch.from_numpy(pack_words(zeros - 1, bits=layout.bits).T.copy()),
+        f"{stem}qweight": torch.from_numpy(pack_words(matrix.codes.numpy().T, bits=layout.bits)),
+        f"{stem}qzeros": torch.from_numpy(pack_words(zeros, bits=layout.bits).T.copy()),
         f"{stem}scales": _half(name, matrix.scales.T),
         f"{stem}g_idx": torch.arange(columns, dtype=torch.int32) // layout.group_size,
     }
-
-
-def _shifted(name: str, matrix: QuantizedMatrix) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and zeros of the same values without a zero of 0: less one, that would be -1, which kernels
-    read as 2^bits. Both move up by one, unless the highest code is in use.
-
-    Raises:
-        CompressError: it is.
-    """
-    codes, zeros = matrix.codes.numpy(), matrix.zeros.numpy()
-    group = np.arange(codes.shape[1]) // matrix.layout.group_size
-    lowest = zeros == 0
-    moved = codes + lowest[:, group].astype(np.uint8)
-    if (moved.astype(int) >> matrix.layout.bits).any() or (moved < codes).any():
-        message = f"'{name}' has groups whose zero is the lowest code, and use the highest"
-        raise _unholdable(message, hint="quantize.gptq: {symmetric: true}")
-    return moved, zeros + lowest.astype(np.uint8)
 
 
 def _half(name: str, tensor: torch.Tensor) -> torch.Tensor:
@@ -215,7 +209,6 @@ def _configure(folder: Path, setting: dict[str, Any]) -> None:
     written = {
         **setting,
         "quant_method": "gptq",
-        "checkpoint_format": "gptq",
         "desc_act": False,
         "static_groups": True,
         "true_sequential": False,
