@@ -1,6 +1,8 @@
-"""What structural pruning loses before any healing, beside torch-pruning at the same ratios.
+"""What structural pruning loses, beside torch-pruning at the same ratios, without healing and with it.
 
-    python -m tests.bench.pruning demo --data pairs.csv --calibration texts.txt --ratio 0.25
+    python -m tests.bench.pruning demo --data pairs.csv --calibration texts.txt --ratio 0.25 [--steps 200]
+
+With `--steps` both are healed alike, by as many steps of `heal.distill`'s training on the same texts.
 
 MODEL is a sentence embedder. Data are rows `text`, `text_pair`, `label`; judged by Spearman, and by how alike
 similarities of random pairs rank to the original's. torch-pruning (`pip install torch-pruning`) is left out
@@ -24,6 +26,10 @@ from scipy.stats import spearmanr
 from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
 from compress.core.profile import load_profile
 from compress.data.items import load_items
+from compress.model.healing.batches import batch_of, divided
+from compress.model.healing.loop import Healer, Schedule, take_fastest
+from compress.model.healing.losses import Losses
+from compress.model.healing.teacher import Teacher
 from compress.model.inputs import inputs_of, load_tokenizer
 from compress.model.load import load_module
 from compress.model.resolve import resolve
@@ -48,9 +54,9 @@ class Bench:
         self.original = load_module(folder, "feature-extraction")
         self.expected = self.embed(self.original)
 
-    def encode(self, texts: list[str]) -> dict[str, np.ndarray]:
-        """Texts as inputs, at most 128 tokens each."""
-        found = self.tokenizer(texts, padding=True, truncation=True, max_length=128, return_tensors="np")
+    def encode(self, texts: list[str], *, length: int = 128) -> dict[str, np.ndarray]:
+        """Texts as inputs, at most `length` tokens each."""
+        found = self.tokenizer(texts, padding=True, truncation=True, max_length=length, return_tensors="np")
         return {name: found[name].astype(np.int64) for name in found}
 
     def embed(self, module: torch.nn.Module) -> torch.Tensor:
@@ -117,6 +123,27 @@ def theirs(bench: Bench, kinds: tuple[str, ...], ratio: float) -> torch.nn.Modul
     return module
 
 
+def healed(bench: Bench, module: torch.nn.Module, texts: list[str], steps: int) -> torch.nn.Module:
+    """`module` after so many steps of 48 texts with the original as its teacher."""
+    groups = [sorted(texts, key=len)[start : start + 48] for start in range(0, len(texts) - 47, 48)]
+    batches = [batch_of(bench.encode(group, length=64)) for group in groups]
+    held_out, learned = divided(batches, long=False)
+    teacher = Teacher(copy.deepcopy(bench.original), batches=len(batches), states=False)
+    healer = Healer(
+        student=module.requires_grad_(True),
+        teacher=teacher,
+        losses=Losses(),
+        batches=learned,
+        held_out=held_out,
+        schedule=Schedule(steps=steps),
+        states=False,
+    )
+    take_fastest(healer)
+    run = healer.heal(lambda count: None)
+    print(f"loss {run.curve[0][1]:.3f} -> {run.least:.3f}", file=sys.stderr, flush=True)
+    return module.eval()
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -126,6 +153,8 @@ def main() -> None:
     parser.add_argument("--ratio", type=float, default=0.25)
     parser.add_argument("--limit", type=int, default=1000)
     parser.add_argument("--items", type=int, default=256)
+    parser.add_argument("--steps", type=int, help="of healing; none without it")
+    parser.add_argument("--texts", type=int, default=6000, help="to heal on")
     words = parser.parse_args()
     folder = resolve(
         words.model, task="feature-extraction", offline=True, cache=cache_folder(), note=print
@@ -133,13 +162,19 @@ def main() -> None:
     bench = Bench(folder, words.data, words.calibration, limit=words.limit, items=words.items)
     table = Table("what", "parameters", "Spearman", "change", "rank like the original's")
     base = add(table, "original", bench, bench.original, None)
+    rows = load_items(words.calibration, task="feature-extraction", limit=words.texts).rows
+    texts = [str(row["text"]) for row in rows]
     with tempfile.TemporaryDirectory() as work:
         for label, kinds in KINDS.items():
             what = f"{label} -{words.ratio:.0%}"
             for name, config in SETTINGS.items():
                 made = ours(bench, kinds, words.ratio, Path(work), **config)
                 add(table, f"{what}{name}", bench, made, base)
-            add(table, f"{what}, torch-pruning", bench, theirs(bench, kinds, words.ratio), base)
+            pruned = {"": ours(bench, kinds, words.ratio, Path(work))}
+            pruned[", torch-pruning"] = theirs(bench, kinds, words.ratio)
+            add(table, f"{what}, torch-pruning", bench, pruned[", torch-pruning"], base)
+            for name, made in pruned.items() if words.steps else []:
+                add(table, f"{what}{name}, healed", bench, healed(bench, made, texts, words.steps), base)
     Console().print(table)
 
 
