@@ -8,6 +8,7 @@ matrix has an output for each of its inputs. Whether a unit passes from the one 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -71,8 +72,14 @@ class LoadedBlock:
         with torch.inference_mode():
             return self.run(self.hidden) - self.hidden
 
-    def is_same(self, before: torch.Tensor) -> bool:
-        """Whether the block adds what it did `before`, token by token."""
+    @cached_property
+    def original(self) -> torch.Tensor:
+        """What it added when that was first asked, before its weights were changed."""
+        return self.added()
+
+    def is_same(self) -> bool:
+        """Whether the block adds what it did at first, token by token."""
+        before = self.original
         change = (self.added() - before).norm(dim=-1) / before.norm(dim=-1).clamp(min=1e-12)
         return bool((change <= _SAME).all())  # NaN is not
 
@@ -89,12 +96,13 @@ class LoadedBlock:
         """
         if any(weight.index is not None for weight in shared.weights):
             return None
-        before, size = self.added(), shared.hessian.size
+        _ = self.original
+        size = shared.hessian.size
         factors = torch.exp(torch.rand(size, generator=torch.Generator().manual_seed(size)) - 0.5)
         for source in [*self._norms(shared), *self._matrices(shared, inputs)]:
             kept = self._copied(source, shared)
             self.apply(source, shared, factors)
-            same = self.is_same(before)
+            same = self.is_same()
             for name, value in kept.items():
                 self.block.get_parameter(name).data.copy_(value)
             if same:
@@ -108,8 +116,7 @@ class LoadedBlock:
         return {name: self.block.get_parameter(name).detach().clone() for name in names}
 
     def _norms(self, shared: SharedInput) -> Iterator[Source]:
-        seen = self._watched()
-        name = seen.norms.get(seen.inputs[shared.weights[0].name])
+        name = self._norm_before.get(shared.weights[0].name)
         if name is not None and len(self.block.get_parameter(f"{name}.weight")) == shared.hessian.size:
             for offset in _OFFSETS:
                 yield Source(weight=f"{name}.weight", bias=self._bias(name), offset=offset)
@@ -126,6 +133,12 @@ class LoadedBlock:
     def _bias(self, name: str) -> str | None:
         known = dict(self.block.named_parameters())
         return f"{name}.bias" if f"{name}.bias" in known else None
+
+    @cached_property
+    def _norm_before(self) -> dict[str, str]:
+        """By the matrices that read what a norm made, its name."""
+        seen = self._watched()
+        return {name: seen.norms[at] for name, at in seen.inputs.items() if at in seen.norms}
 
     def _watched(self) -> _Seen:
         """Run the block once, and see."""

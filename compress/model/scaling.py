@@ -53,9 +53,9 @@ class BlockScaler:
 
         Should the block then give something else, it is left as it was.
         """
-        before = loaded.added()
+        _ = loaded.original
         folds = [fold for shared in inputs if (fold := self._fold(loaded, shared, inputs, fit))]
-        if folds and not loaded.is_same(before):
+        if folds and not loaded.is_same():
             for fold in reversed(
                 folds
             ):  # not from a copy: a block may be a good part of what memory there is

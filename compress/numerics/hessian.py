@@ -14,6 +14,8 @@ from scipy.linalg import blas, lapack
 _GROWTH = 10.0
 _LARGEST = 10.0
 """Damping beyond which nothing of the matrix is left but its diagonal."""
+_MIRRORED = 256
+"""Columns whose other triangle is written at once."""
 
 
 class Hessian:
@@ -40,9 +42,14 @@ class Hessian:
 
     @property
     def matrix(self) -> np.ndarray:
-        """The mean, both triangles."""
-        mean = self._sum / np.float32(max(self.rows, 1))
-        return np.asarray(np.triu(mean) + np.triu(mean, 1).T)
+        """The mean, both triangles: a copy, made without others, which may be hundreds of megabytes each."""
+        mean: np.ndarray = self._sum / np.float32(max(self.rows, 1))
+        for start in range(0, len(mean), _MIRRORED):
+            end = start + _MIRRORED
+            mean[end:, start:end] = mean[start:end, end:].T
+            corner = mean[start:end, start:end]
+            corner += np.triu(corner, 1).T
+        return mean.T  # itself, in C's order
 
 
 @dataclass(frozen=True)

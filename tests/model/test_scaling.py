@@ -1,6 +1,7 @@
 """Scaled channels folded into blocks of several architectures: where they come from, and what stays."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -84,6 +85,16 @@ def test_where_inputs_come_from(name, tiny_models):
         assert {reader: found.get(reader) for reader in SOURCES[name]} == SOURCES[name]
         assert not any("act" in reader or "experts" in reader for reader in found)
         assert is_as(made.block, kept)
+
+
+def test_a_block_is_watched_once_and_then_only_tried(tiny_models, monkeypatch):
+    with loaded(tiny_models("llama")) as (made, inputs, _):
+        runs, tries = [], []
+        is_same = LoadedBlock.is_same
+        monkeypatch.setattr(LoadedBlock, "is_same", lambda self: tries.append(1) or is_same(self))
+        counted = replace(made, run=lambda hidden: runs.append(1) or made.run(hidden))
+        assert any([counted.find(shared, inputs) for shared in inputs])
+        assert len(runs) == 2 + len(tries)
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "gemma2"])
