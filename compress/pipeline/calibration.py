@@ -36,7 +36,7 @@ class RowCalibration:
 
     def feeds(self, *, items: int) -> Sequence[Feeds]:
         """At most `items` rows in batches of eight, each padded to its own longest. Texts of one length are
-        together, since two thirds of what paragraphs in their own order make are padding.
+        together: of 256 of wikitext-2's paragraphs 54% of a batch is padding in their own order, 7% so.
         """
         preprocessor = load_preprocessor(self._processor, task=self._task, inputs=self._inputs)
         return [preprocessor.feeds(batch) for batch in _batches(self._rows[:items])]

@@ -29,8 +29,6 @@ _SUM = torch.float64
 
 _AT_ONCE = 2**30
 """Bytes of sums that are gathered at once; where there is more, the data is run through again."""
-_ROWS = 512
-"""That are multiplied at once."""
 
 
 @dataclass(frozen=True)
@@ -105,50 +103,25 @@ def _add(
         _drawn(found, mask, generator).backward()
 
 
-class _Gram:
-    """Sums of rows (N, n) and of their products, in float64. Short texts wait until there are many rows: of a
-    few, adding the (n, n) products takes longer than computing them.
-    """
-
-    def __init__(self, columns: int) -> None:
-        self._products = torch.zeros(columns, columns, dtype=_SUM)
-        self._total = torch.zeros(columns, dtype=_SUM)
-        self._waiting: list[torch.Tensor] = []
-        self.rows = 0
-
-    def add(self, rows: torch.Tensor) -> None:
-        """Count rows."""
-        self._waiting.append(rows.clone())  # what made them may go on to change them in place
-        self.rows += len(rows)
-        if sum(len(one) for one in self._waiting) >= _ROWS:
-            self._multiply()
-
-    def sums(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of the products (n, n) and of the rows (n,)."""
-        self._multiply()
-        return self._products.numpy(), self._total.numpy()
-
-    def _multiply(self) -> None:
-        if self._waiting:
-            rows = torch.cat(self._waiting)
-            self._products += (rows.T @ rows).to(_SUM)
-            self._total += rows.sum(dim=0).to(_SUM)
-            self._waiting.clear()
-
-
 class _Sums:
     """Sums over the calls of one dense layer."""
 
     def __init__(self, linear: torch.nn.Module, *, gradients: bool) -> None:
         self.linear, self.gradients = linear, gradients
         rows, columns = matrix_of(linear).shape
-        self._inputs, self._outer = _Gram(columns), _Gram(rows if gradients else 0)
+        self.gram = torch.zeros(columns, columns, dtype=_SUM)
+        self.total = torch.zeros(columns, dtype=_SUM)
+        self.outer = torch.zeros((rows, rows) if gradients else (0, 0), dtype=_SUM)
+        self.rows = 0
 
     def watch(self, mask: torch.Tensor | None) -> Any:
         """Add the layer's calls to the sums until the handle is removed."""
 
         def see(_: torch.nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-            self._inputs.add(_counted(args[0].detach(), mask))
+            x = _counted(args[0].detach(), mask)
+            self.gram += (x.T @ x).to(_SUM)
+            self.total += x.sum(dim=0).to(_SUM)
+            self.rows += len(x)
             if self.gradients:
                 output = output if output.requires_grad else output.detach().requires_grad_()
                 output.register_hook(self._gradient(mask))
@@ -158,13 +131,14 @@ class _Sums:
 
     def _gradient(self, mask: torch.Tensor | None) -> Callable[[torch.Tensor], None]:
         def add(gradient: torch.Tensor) -> None:
-            self._outer.add(_counted(gradient.detach(), mask))
+            g = _counted(gradient, mask)
+            self.outer += (g.T @ g).to(_SUM)
 
         return add
 
     def finish(self) -> Observed:
-        moments = Moments(*self._inputs.sums(), self._inputs.rows)
-        return Observed(moments, self._outer.sums()[0] / max(moments.rows, 1))
+        moments = Moments(self.gram.numpy(), self.total.numpy(), self.rows)
+        return Observed(moments, self.outer.numpy() / max(self.rows, 1))
 
 
 def _counted(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
