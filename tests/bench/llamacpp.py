@@ -31,9 +31,8 @@ class GenAi:
 
         self._genai = onnxruntime_genai
         config = onnxruntime_genai.Config(str(folder))
-        threads = {
-            "intra_op_num_threads": usable_cores()
-        }  # as many as llama.cpp gets, and as `compress bench`
+        # As many as llama.cpp gets, and as `compress bench`.
+        threads = {"intra_op_num_threads": usable_cores()}
         config.overlay(json.dumps({"model": {"decoder": {"session_options": threads}}}))
         self._model = onnxruntime_genai.Model(config)
         self._ids = onnxruntime_genai.Tokenizer(self._model).encode(text)[:PROMPT]

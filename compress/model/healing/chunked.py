@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import linear
 
-from compress.model.healing.tokens import folded
+from compress.model.healing.tokens import folded_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOGITS = 1 << 23
 """Logits of each model that are in memory at once: 32 MiB in fp32."""
-_LEAST = 1e-30
-"""The smallest probability whose logarithm is taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +48,7 @@ class Product:
         logits.sub_(logits.logsumexp(-1, keepdim=True))
         if self.into is None or not len(self.into):
             return logits
-        return folded(logits.exp_(), self.into).clamp_(min=_LEAST).log_()
+        return folded_logs(logits.exp_(), self.into)
 
 
 def chunked_divergence(

@@ -15,7 +15,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy, linear, log_so
 
 from compress.model.healing.answers import gathered
 from compress.model.healing.chunked import chunked_divergence
-from compress.model.healing.tokens import folded
+from compress.model.healing.tokens import folded_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +36,6 @@ TEMPERATURE = 2.0
 models, whose vocabulary says enough, are compared at 1."""
 LABELS = 0.5
 """Weight of the cross entropy with labels, where rows have them."""
-_LEAST = 1e-30
-"""The smallest probability whose logarithm is taken."""
 _ROWS = 512
 """Positions whose probabilities over a vocabulary are in memory at once."""
 
@@ -172,8 +170,7 @@ def position_loss(ours: torch.Tensor, theirs: torch.Tensor, vocabulary: Shared |
         first, second = ours[start : start + _ROWS], theirs[start : start + _ROWS]
         if vocabulary is not None:
             first = first[:, vocabulary.ours]
-            second = folded(second[:, vocabulary.teachers].softmax(dim=-1), vocabulary.into)
-            second = second.clamp(min=_LEAST).log()
+            second = folded_logs(second[:, vocabulary.teachers].softmax(dim=-1), vocabulary.into)
         total = total + divergence(first, second, temperature=1.0) * len(first)
     return total / len(ours)
 

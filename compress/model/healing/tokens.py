@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from tokenizers import Encoding, Tokenizer
 
+_LEAST = 1e-30
+"""The smallest probability whose logarithm is taken."""
+
 
 @dataclass(frozen=True)
 class Shared:
@@ -60,6 +63,11 @@ def folded(probabilities: torch.Tensor, into: torch.Tensor) -> torch.Tensor:
     size = probabilities.shape[1] - len(into)
     kept, others = probabilities[:, :size].contiguous(), probabilities[:, size:]
     return kept.scatter_add_(1, into.to(kept.device).expand(len(kept), -1), others)
+
+
+def folded_logs(probabilities: torch.Tensor, into: torch.Tensor) -> torch.Tensor:
+    """The logarithms of `folded`; memory of `probabilities` may be used for them."""
+    return folded(probabilities, into).clamp_(min=_LEAST).log_()
 
 
 def first_pieces(own: Tokenizer, other: Tokenizer) -> torch.Tensor:
