@@ -130,6 +130,7 @@ class Pass(Protocol):
     One that keeps to a size offers `size_limit(config)`, its bytes.
     An export whose result depends on calibration rows says so by `calibrated(config)`. One that chooses bits
     may offer `within(config, size)`: what to change in its configuration for a model of so many bytes.
+    One that walks through a model block by block says `STREAMS = True`, and runs with `core.allocator`.
     """
 
     Config: type[Frozen]

@@ -24,7 +24,7 @@ from compress.pipeline.messages import Note, StepReply, StepRequest, place
 from compress.pipeline.steps import bind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import IO
 
@@ -218,10 +218,11 @@ def run_child(request: StepRequest, progress: Progress) -> StepReply:
     """
     # -P: a module in the working folder must not stand in for one that is installed.
     command = [sys.executable, "-P", "-m", "compress.pipeline.child"]
+    environment = environment_of(request.step, os.environ)
     pipe = subprocess.PIPE
     options: Any = {"stdin": pipe, "stdout": pipe, "stderr": pipe, "text": True, "encoding": "utf8"}
     with (
-        subprocess.Popen(command, env=with_tuned_allocator(os.environ), **options) as child,
+        subprocess.Popen(command, env=environment, **options) as child,
         ExitStack() as cleanup,
     ):
         cleanup.callback(child.kill)
@@ -236,6 +237,12 @@ def run_child(request: StepRequest, progress: Progress) -> StepReply:
     if reply is None:
         raise _died(request.step, child.returncode, complaints())
     return reply
+
+
+def environment_of(step: Step, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """What the process of a step finds in the environment: with `core.allocator` where the step streams."""
+    streams = getattr(bind(step).implementation, "STREAMS", False)
+    return with_tuned_allocator(environment) if streams else environment
 
 
 def _drained(stream: IO[str]) -> Any:

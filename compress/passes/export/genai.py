@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
 ACCEPTS = frozenset({ArtifactKind.CHECKPOINT, ArtifactKind.QUANTIZED})
 PRODUCES = ArtifactKind.GENAI
+STREAMS = True
 
 _INLINE = 1024
 """Bytes up to which a constant stays in the graph, where shapes are read from."""

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 ACCEPTS = ArtifactKind.QUANTIZED
 PRODUCES = ArtifactKind.QUANTIZED
+STREAMS = True
 
 FOLDER = GPTQ_FOLDER
 """Where the layout is written, beside what it was made from."""

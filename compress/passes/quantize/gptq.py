@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
 ACCEPTS = ArtifactKind.CHECKPOINT
 PRODUCES = ArtifactKind.QUANTIZED
+STREAMS = True
 
 FACTS = "gptq.json"
 """Errors and fallbacks by matrix, for the report. Not published."""

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from compress.core.allocator import VARIABLE
 from compress.core.artifact import Silent
 from compress.core.recipe import Step
 from compress.measure.host import detect_host
 from compress.pipeline import execute
-from compress.pipeline.execute import Executor
+from compress.pipeline.execute import Executor, environment_of
 from tests.unit.graphs import PROFILE
 
 
@@ -39,3 +40,12 @@ def test_widths_that_were_timed_belong_to_their_host(key, name):
 )
 def test_what_was_not_timed_is_any_hosts(key, name, config):
     assert key("A", name, **config) == key("B", name, **config)
+
+
+@pytest.mark.parametrize(
+    ("name", "streams"), [("quantize.gptq", True), ("export.genai", True), ("heal.distill", False)]
+)
+def test_memory_is_given_back_often_where_a_model_is_streamed_and_kept_where_it_is_trained(name, streams):
+    found = environment_of(Step(name=name, config={}), {"HOME": "/"})
+    assert found["HOME"] == "/"
+    assert ("mmap_threshold" in found.get(VARIABLE, "")) == streams
