@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from compress.core.errors import CompressError
+from compress.data.bounded import in_parts, within
 from compress.model.inputs import inputs_of
 from compress.model.load import load_whole, running_part
 from compress.model.structure.fitting import ffn_config, heads_config
@@ -37,6 +38,8 @@ DAMPING = 0.01
 
 _ROUNDS = 64
 """Rounds in which units are removed: the more, the better the choice and the longer it takes."""
+_POSITIONS = 2048
+"""Of texts, that a model reads at once."""
 _EXACT = 1e-3
 """Largest difference that rounding makes, as a share of the largest answer."""
 
@@ -54,6 +57,7 @@ class Narrowing:
     uniform: bool
     multiple: int
     items: int
+    tokens: int
     reconstruct: bool
 
 
@@ -70,9 +74,10 @@ def narrow(artifact: Artifact, wanted: Narrowing, context: Context) -> Artifact:
     sites = sites_of(module, wanted.kind, lambda: answer(module, sample, grad=True))
     sites, shared = with_tables(module, sites) if wanted.kind == "heads" else (sites, False)
     refuse_entangled(module, sites, sample)
-    feeds = context.calibration.feeds(items=wanted.items)
+    feeds = within(context.calibration.feeds(items=wanted.items), wanted.tokens)
+    parts = list(in_parts(feeds, _POSITIONS))
     names = [site.units.consumer for site in sites]
-    observed = observe(module, names, feeds, seed=context.seed, progress=context.progress)
+    observed = observe(module, names, parts, seed=context.seed, progress=context.progress)
     budget = (
         None if wanted.latency is None else _budget(module, sites, wanted, context, artifact.task, sample)
     )

@@ -44,6 +44,8 @@ class Config(Frozen):
     """Refit the following matrix by least squares."""
     items: int = Field(default=256, gt=0)
     """Calibration items."""
+    tokens: int = Field(default=65536, gt=0)
+    """Of texts, so many tokens of them at most."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> Config:

@@ -20,6 +20,7 @@ from pydantic import Field, model_validator
 from compress.core.artifact import ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
+from compress.data.bounded import within
 from compress.model.inputs import inputs_of
 from compress.model.load import load_whole, running_part
 from compress.model.structure.depth import only_blocks, refuse_uneven, through
@@ -30,7 +31,7 @@ from compress.model.structure.rewrite import save_changed
 from compress.model.structure.stack import find_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from compress.core.artifact import Artifact, Context, Feeds
     from compress.model.structure.stack import Stack
@@ -140,22 +141,6 @@ def _greedy(module: torch.nn.Module, stack: Stack, count: int, config: Config, c
             keep.remove(candidates[min(range(len(losses)), key=lambda at: losses[at])])
             advance()
     return keep
-
-
-def within(feeds: Sequence[Feeds], tokens: int) -> Iterator[Feeds]:
-    """The first rows of batches of texts, with at most so many tokens (but one row at least); whatever is no
-    text is as it was.
-    """
-    for batch in feeds:
-        mask = batch.get("attention_mask")
-        if mask is None:
-            yield batch
-            continue
-        rows = int((mask.sum(axis=1).cumsum() <= tokens).sum()) or int(tokens > 0)
-        if not rows:
-            return
-        yield {name: array[:rows] for name, array in batch.items()}
-        tokens = tokens - int(mask[:rows].sum()) if rows == len(mask) else 0
 
 
 def _movable(stack: Stack) -> set[int]:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from compress.passes.prune.layers import within
+from compress.data.bounded import in_parts, within
 
 
 def batch(*lengths):
@@ -27,3 +27,12 @@ def test_one_row_is_taken_however_long_it_is():
 def test_what_is_no_text_is_taken_whole():
     feeds = [{"pixel_values": np.zeros((8, 3, 4, 4))}, {"pixel_values": np.zeros((2, 3, 4, 4))}]
     assert [len(one["pixel_values"]) for one in within(feeds, 1)] == [8, 2]
+    assert [len(one["pixel_values"]) for one in in_parts(feeds, 1)] == [8, 2]
+
+
+def test_parts_hold_all_rows_in_their_order_and_few_positions():
+    feeds = [batch(4, 3, 4, 1), batch(9)]
+    found = list(in_parts(feeds, 8))
+    assert [one["input_ids"].shape for one in found] == [(2, 4), (2, 4), (1, 9)]
+    joined = np.concatenate([one["attention_mask"] for one in found[:2]])
+    assert (joined == feeds[0]["attention_mask"]).all()
