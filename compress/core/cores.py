@@ -10,11 +10,16 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
+from compress.core.control_groups import groups_around
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _CPUS = Path("/sys/devices/system/cpu")
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 def usable_cores() -> int:
@@ -55,12 +60,22 @@ def _core_of(cpu: int) -> tuple[str, str] | None:
 
 
 def _quota() -> float | None:
-    """Processors that the control group of a container grants, or None without a limit."""
-    new, old = _CGROUP / "cpu.max", _CGROUP / "cpu" / "cpu.cfs_quota_us"
-    if new.exists():
-        limit, period = new.read_text().split()
-    elif old.exists():
-        limit, period = old.read_text().strip(), old.with_name("cpu.cfs_period_us").read_text().strip()
-    else:
-        return None
-    return None if limit in ("max", "-1") else int(limit) / int(period)
+    """Processors that the control groups of this process grant, or None without a limit."""
+    found = [*_granted(), *_granted_by_version_1()]
+    return min(found, default=None)
+
+
+def _granted() -> Iterator[float]:
+    for group in groups_around():
+        if (group / "cpu.max").exists():
+            limit, period = (group / "cpu.max").read_text().split()
+            if limit != "max":
+                yield int(limit) / int(period)
+
+
+def _granted_by_version_1() -> Iterator[float]:
+    for group in groups_around("cpu"):
+        if (group / "cpu.cfs_quota_us").exists():
+            limit, period = (int((group / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+            if limit > 0:
+                yield limit / period

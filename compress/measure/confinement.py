@@ -7,20 +7,19 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compress.core.control_groups import groups_around
 from compress.core.cores import affinity, one_cpu_a_core
 from compress.measure import confine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from compress.core.profile import Profile
     from compress.measure.host import Host
 
-_CGROUP = Path("/sys/fs/cgroup")
-_OWN = Path("/proc/self/cgroup")
 _PATIENCE_S = 2.0
 
 
@@ -115,17 +114,7 @@ def memory_group() -> Path | None:
     """The nearest control group (version 2) around this process in which one with a limit of memory may be
     made, found by making one. None: there is none, as where the system or its administrator keeps them.
     """
-    return next((one for one in _groups_around() if _gives_memory(one) and _may_enter(one)), None)
-
-
-def _groups_around() -> list[Path]:
-    """From this process's own to the root of what is mounted here."""
-    lines = _OWN.read_text().splitlines() if _OWN.exists() else []
-    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), None)
-    if own is None:
-        return []
-    folder = _CGROUP / own
-    return [one for one in (folder, *folder.parents) if one.is_relative_to(_CGROUP)]
+    return next((one for one in groups_around() if _gives_memory(one) and _may_enter(one)), None)
 
 
 def _gives_memory(parent: Path) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from compress.core.control_groups import groups_around
 from compress.core.cores import usable_cores
 from compress.measure.isa import (
     architecture,
@@ -21,7 +21,6 @@ from compress.measure.isa import (
 if TYPE_CHECKING:
     from compress.core.profile import Profile
 
-_CGROUP = Path("/sys/fs/cgroup")
 _TELLING = (
     "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16",
     "amx_int8", "amx_bf16", "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "sme",
@@ -135,7 +134,7 @@ def _size_differences(profile: Profile, host: Host) -> list[str]:
 def _memory_bytes() -> int:
     """Memory of the machine, or of the container where that has less."""
     total = int(psutil.virtual_memory().total)
-    for path in (_CGROUP / "memory.max", _CGROUP / "memory" / "memory.limit_in_bytes"):
-        if path.exists() and path.read_text().strip().isdigit():
-            return min(total, int(path.read_text()))
-    return total
+    files = [group / "memory.max" for group in groups_around()]
+    files += [group / "memory.limit_in_bytes" for group in groups_around("memory")]
+    limits = [path.read_text().strip() for path in files if path.exists()]
+    return min([total, *(int(one) for one in limits if one.isdigit())])

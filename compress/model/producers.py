@@ -66,21 +66,21 @@ class LoadedBlock:
     chosen: Tensors
     hidden: torch.Tensor
     run: Callable[[torch.Tensor], torch.Tensor]
+    original: torch.Tensor = field(init=False)
+    """What it added when this was made, before its weights were changed."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "original", self.added())
 
     def added(self) -> torch.Tensor:
         """What the block adds to its hidden states, in fp32."""
         with torch.inference_mode():
             return self.run(self.hidden) - self.hidden
 
-    @cached_property
-    def original(self) -> torch.Tensor:
-        """What it added when that was first asked, before its weights were changed."""
-        return self.added()
-
     def is_same(self) -> bool:
         """Whether the block adds what it did at first, token by token."""
-        before = self.original
-        change = (self.added() - before).norm(dim=-1) / before.norm(dim=-1).clamp(min=1e-12)
+        change = (self.added() - self.original).norm(dim=-1)
+        change = change / self.original.norm(dim=-1).clamp(min=1e-12)
         return bool((change <= _SAME).all())  # NaN is not
 
     def apply(self, source: Source, shared: SharedInput, factors: torch.Tensor) -> None:
@@ -96,7 +96,6 @@ class LoadedBlock:
         """
         if any(weight.index is not None for weight in shared.weights):
             return None
-        _ = self.original
         size = shared.hessian.size
         factors = torch.exp(torch.rand(size, generator=torch.Generator().manual_seed(size)) - 0.5)
         for source in [*self._norms(shared), *self._matrices(shared, inputs)]:

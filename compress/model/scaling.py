@@ -53,7 +53,6 @@ class BlockScaler:
 
         Should the block then give something else, it is left as it was.
         """
-        _ = loaded.original
         folds = [fold for shared in inputs if (fold := self._fold(loaded, shared, inputs, fit))]
         if folds and not loaded.is_same():
             for fold in reversed(

@@ -32,7 +32,10 @@ WIDE = (CAUSAL, "fill-mask")
 _STEP_TOKENS = 640
 """Of a language model, about how many a step learns from."""
 _SPELLED_ROWS = 0.33
-"""Copies of texts with words that a cut vocabulary has to spell, as a share of all texts."""
+_SPELLED_OFTEN = 100.0
+"""Copies of texts with words that a cut vocabulary has to spell: so many times the share of tokens that text
+like it is expected to lack, at most a third of all texts.
+"""
 _SPELLED = 0.2
 """Share of the words of those that are replaced."""
 
@@ -94,7 +97,8 @@ class Texts:
         known = other.tokenizer
         lost = {number: share for number, share in likelihoods if known.id_to_token(number) not in kept}
         choices, random = pools(known, lost), np.random.default_rng(self.context.seed)
-        count = int(_SPELLED_ROWS * len(texts)) if choices else 0
+        share = min(_SPELLED_ROWS, _SPELLED_OFTEN * sum(lost.values()))
+        count = int(share * len(texts)) if choices else 0
         chosen = random.choice(len(texts), count, replace=False).tolist() if count else []
         return [
             {"text": replaced(texts[at], encodings[at], choices, share=_SPELLED, random=random)}

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from compress.core import control_groups
 from compress.core.artifact import Silent
 from compress.core.cores import affinity
 from compress.core.profile import Profile
@@ -121,8 +122,8 @@ def test_a_group_is_sought_around_this_process(tmp_path, monkeypatch):
     own.write_text("4:memory:/elsewhere\n0::/user.slice/scope\n")
     (tmp_path / "user.slice" / "cgroup.subtree_control").write_text("cpu memory\n")
     (inner / "cgroup.subtree_control").write_text("\n")
-    monkeypatch.setattr(module, "_CGROUP", tmp_path)
-    monkeypatch.setattr(module, "_OWN", own)
+    monkeypatch.setattr(control_groups, "_ROOT", tmp_path)
+    monkeypatch.setattr(control_groups, "_OWN", own)
     monkeypatch.setattr(module, "_may_enter", lambda parent: True)
     assert module.memory_group() == tmp_path / "user.slice"
     monkeypatch.setattr(module, "_may_enter", lambda parent: False)

@@ -5,8 +5,8 @@ import json
 import psutil
 import pytest
 
+from compress.core import control_groups
 from compress.core.profile import Profile
-from compress.measure import host as module
 from compress.measure.host import Host, detect_host, differences, on_host
 
 VNNI = ("avx2", "fma", "avx512f", "avx512_vnni")
@@ -71,5 +71,5 @@ def test_saturation_follows_from_the_instruction_sets():
 
 def test_a_containers_memory_counts(tmp_path, monkeypatch):
     (tmp_path / "memory.max").write_text(f"{2**30}\n")
-    monkeypatch.setattr(module, "_CGROUP", tmp_path)
+    monkeypatch.setattr(control_groups, "_ROOT", tmp_path)
     assert detect_host().memory_gib == 1.0
