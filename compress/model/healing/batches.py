@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tokenizers import Encoding
 
@@ -117,31 +117,43 @@ def same_places(
 
     `left` has the widths of both batches where they are padded at the left (`student`, `teacher`).
     """
+    return aligned(students, teachers, _keys, width=width, left=left)
+
+
+def aligned(
+    students: Sequence[Encoding],
+    teachers: Sequence[Encoding],
+    keys: Callable[[Encoding], Mapping[object, int]],
+    *,
+    width: int,
+    left: Mapping[str, int],
+) -> np.ndarray:
+    """`same_places` by other `keys`: of an encoding the tokens by what makes two the same."""
     places = np.full((len(students), width), -1, dtype=np.int64)
     for row, (own, other) in enumerate(zip(students, teachers, strict=True)):
-        known = {key: at for at, key in enumerate(_keys(other))}
         start = left["student"] - len(own) if "student" in left else 0
         shift = left["teacher"] - len(other) if "teacher" in left else 0
-        for at, key in enumerate(_keys(own)):
+        known = keys(other)
+        for key, at in keys(own).items():
             if key in known:
                 places[row, start + at] = shift + known[key]
     return places
 
 
-def _keys(encoding: Encoding) -> list[tuple[object, ...]]:
+def _keys(encoding: Encoding) -> dict[object, int]:
     """What a token is the same as another's by: its stretch of text, or of special ones its name; and how
     often that was there before (the bytes of one character are tokens of the same stretch).
     """
-    keys: list[tuple[object, ...]] = []
+    found: dict[object, int] = {}
     seen: Counter[tuple[object, ...]] = Counter()
     parts = zip(
         encoding.tokens, encoding.offsets, encoding.special_tokens_mask, encoding.sequence_ids, strict=True
     )
-    for token, span, special, sequence in parts:
+    for at, (token, span, special, sequence) in enumerate(parts):
         key = (token,) if special or span[0] == span[1] else (sequence, *span)
         seen[key] += 1
-        keys.append((*key, seen[key]))
-    return keys
+        found[(*key, seen[key])] = at
+    return found
 
 
 def by_length(lengths: Sequence[int], size: int, *, seed: int) -> list[list[int]]:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
+
+from compress.model.healing.batches import aligned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from tokenizers import Encoding, Tokenizer
 
 _LEAST = 1e-30
@@ -93,22 +95,14 @@ def same_readings(
     """For each of the student's tokens the teacher's by which the same text has been read, or -1: int64 (B,
     width). `left` is that of `compress.model.healing.batches.same_places`.
     """
-    places = np.full((len(students), width), -1, dtype=np.int64)
-    for row, (own, other) in enumerate(zip(students, teachers, strict=True)):
-        start = left["student"] - len(own) if "student" in left else 0
-        shift = left["teacher"] - len(other) if "teacher" in left else 0
-        known = _last_at_ends(other)
-        for key, at in _last_at_ends(own).items():
-            if key in known:
-                places[row, start + at] = shift + known[key]
-    return places
+    return aligned(students, teachers, _last_at_ends, width=width, left=left)
 
 
-def _last_at_ends(encoding: Encoding) -> dict[tuple[object, ...], int]:
+def _last_at_ends(encoding: Encoding) -> dict[object, int]:
     """The last token that ends at each place of the text (bytes of one character all end behind it), and
     special ones by their name and how many of them there were.
     """
-    found: dict[tuple[object, ...], int] = {}
+    found: dict[object, int] = {}
     specials = 0
     for at, (token, (_, end), special) in enumerate(
         zip(encoding.tokens, encoding.offsets, encoding.special_tokens_mask, strict=True)
