@@ -120,6 +120,12 @@ class QuantizedCheckpoint:
         parts = {f"{name}.{part}" for name in self.layouts for part in ("codes", "scales", "zeros")}
         return sorted(set(self._files) - parts)
 
+    @property
+    def left(self) -> list[str]:
+        """The weights (N, K) of the blocks that are stored as they were: excluded, small, not linear."""
+        inner = [name for name in self.others if self._files[name] != OUTER and name.endswith(".weight")]
+        return [name for name in inner if len(self._shape(name)) == 2]
+
     def matrix(self, name: str) -> QuantizedMatrix:
         """A matrix by the name of its weight.
 
@@ -139,6 +145,10 @@ class QuantizedCheckpoint:
         """
         with safe_open(self.folder / self._files[name], framework="pt") as tensors:
             return tensors.get_tensor(name)
+
+    def _shape(self, name: str) -> list[int]:
+        with safe_open(self.folder / self._files[name], framework="pt") as tensors:
+            return list(tensors.get_slice(name).get_shape())
 
 
 def _layout(value: dict[str, Any]) -> Layout:

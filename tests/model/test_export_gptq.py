@@ -69,7 +69,11 @@ def as_autogptq_reads(tensors, bits, *, more=1):
         ("llama", {"bits": 8}),
         ("llama", {"bits": 4}),
         ("llama", {"bits": 2, "group_size": -1, "symmetric": True}),
-        ("gpt2", {"bits": 3, "group_size": 24, "symmetric": True}),  # 32 columns: the last group is short
+        ("gpt2", {"bits": 3, "symmetric": True}),
+        (
+            "llama-wide",
+            {"bits": 3, "group_size": 64, "symmetric": True},
+        ),  # 96 columns: the last group is short
         ("qwen3-moe", {"bits": 4, "symmetric": True}),
     ],
 )
@@ -152,7 +156,26 @@ def test_a_zero_at_the_lowest_code_stays():
     assert as_autogptq_reads(made, 4, more=0)["a.weight"][0].tolist() == [1, 3, 5, 7, 9, 11, 13, 15]
 
 
-@pytest.mark.parametrize("config", [{"bits": 3}, {"exclude": ("*",)}])
+def test_what_was_left_is_listed(tiny_models, tmp_path):
+    """By GPTQModel's rule (`-:`), and by transformers', which takes layers that end with one of the names."""
+    kept = {"model.layers.0.self_attn.v_proj", "model.layers.1.mlp.up_proj"}
+    chosen = {"symmetric": True, "exclude": ("*0.self_attn.v_proj*", "*1.mlp.up_proj*")}
+    source = quantized(tiny_models("llama"), tmp_path / "quantized", **chosen)
+    folder = exported(source, tmp_path / "out")
+    written = json.loads((folder / "config.json").read_text())["quantization_config"]
+    source = QuantizedCheckpoint(source)
+    packed = {name.removesuffix(".weight") for name in set(source.layouts) - set(source.tables)}
+    assert kept.isdisjoint(packed)
+    layers = kept | packed
+    assert all(pattern.startswith("-:") for pattern in written["dynamic"])
+    assert {one for one in layers if any(re.match(rule[2:], one) for rule in written["dynamic"])} == kept
+    (listed,) = written["modules_in_block_to_quantize"]
+    assert {one for one in layers if any(one.endswith(name) for name in listed)} == packed
+    names = set(read(folder))
+    assert {f"{one}.qweight" for one in packed} | {f"{one}.weight" for one in kept} <= names
+
+
+@pytest.mark.parametrize("config", [{"bits": 3}, {"exclude": ("*",)}, {"group_size": 24}])
 def test_what_the_layout_cannot_hold_is_refused(config, tiny_models, tmp_path):
     source = quantized(tiny_models("llama"), tmp_path / "quantized", **config)
     with pytest.raises(CompressError):

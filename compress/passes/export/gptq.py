@@ -4,7 +4,9 @@ For a linear layer of K inputs and N outputs in G groups: `qweight` int32 (K * b
 int32 (G, N * bits / 32) are codes as `numerics.words` packs them; `scales` fp16 (G, N); `g_idx` int32 (K,)
 the group of each input. Everything else is fp16, the embedding and the head with their rounded values.
 Matrices with other bits than most are listed by name under `dynamic` in the configuration, as GPTQModel
-writes them.
+writes them; so are those of the blocks that stayed as they were, and the others then under
+`modules_in_block_to_quantize`, transformers' key. Without either GPTQModel refuses what it takes for missing,
+and transformers goes on with matrices of nothing.
 
 Where all matrices are symmetric their zeros are stored less one, as AutoGPTQ did (`checkpoint_format`
 "gptq"); else as they are ("gptq_v2"). Why: less one, a zero at the lowest code has no place, and GPTQModel
@@ -12,7 +14,14 @@ takes what is not symmetric of the first version from itself alone. GPTQModel re
 too; vLLM does since its pull request 26092 (October 2025), and before took the second for the first.
 
 Groups are static, so `g_idx` is in order and `desc_act` false. Readers that want K to be a multiple of the
-group (vLLM's Marlin kernels) refuse a last group that is short; GPTQModel's read it by `g_idx`.
+group (vLLM's Marlin kernels) refuse a last group that is short; GPTQModel's `TorchLinear` reads it.
+
+Read by GPTQModel 7.6.0 with torch 2.13 and transformers 5.24, on a processor: `TorchLinear` has the same fp16
+values in 2, 3, 4 and 8 bits, symmetric and not (`tests/model/test_gptqmodel.py`). The kernels that it chooses
+itself there for 4 bits fail on groups of 16 and short ones, and take all zeros of rows for 8, silently: ask
+for `BACKEND.GPTQ_TORCH` then. It names parts of Phi-3, Mixtral and GPT-NeoX in its own way and does not find
+theirs; transformers reads the first and the last, but no mixed bits, experts or GPT-2. By its source, vLLM
+looks `dynamic` up by its fused layers (`qkv_proj`), so it finds no rule for their parts.
 """
 
 from __future__ import annotations
@@ -52,6 +61,9 @@ FOLDER = GPTQ_FOLDER
 _FIRST, _SECOND = "gptq", "gptq_v2"
 """Versions of the layout."""
 
+_SIZES = (-1, 16, 32, 64, 128, 256, 512, 1024)
+"""Columns of a group that GPTQModel's kernels take; -1: rows."""
+
 _OURS = ("quantized.json", "gptq.json", "sensitivity.json", "step.json")
 """What stands beside the weights and means nothing to readers of this layout."""
 
@@ -72,7 +84,7 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """
     source = QuantizedCheckpoint(artifact.folder)
     packed = {name: one for name, one in source.layouts.items() if name not in source.tables}
-    setting = _common(packed)
+    setting = _setting(packed, source.left)
     less = 1 if setting["checkpoint_format"] == _FIRST else 0
     folder = context.folder / FOLDER
     folder.mkdir()
@@ -87,33 +99,53 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     return artifact.at(context.folder)
 
 
-def _common(layouts: Mapping[str, Layout]) -> dict[str, Any]:
-    """The setting of most matrices, and under `dynamic` (GPTQModel's and vLLM's key) that of the others, by
-    their layers. Group size -1: a row.
-    """
+def _setting(layouts: Mapping[str, Layout], left: list[str]) -> dict[str, Any]:
+    """What readers must know of matrices that are quantized, and of those that were `left` as they are."""
     if not layouts:
         raise CompressError("nothing-to-export", "no matrix is quantized", hint="quantize.gptq goes before")
-    sizes = {one.group_size for one in layouts.values() if one.groups > 1}
-    size = min(sizes, default=-1)
-    narrow = size < 0 or all(one.shape[1] <= size for one in layouts.values() if one.groups == 1)
-    if len(sizes) > 1 or not narrow:
-        message = f"matrices have groups of {sorted(sizes)} columns"
-        raise _unholdable(message, hint="this layout needs one group size for all")
+    setting = _common(layouts)
+    if left:
+        setting["dynamic"] = setting.get("dynamic", {}) | {_rule("-", name): {} for name in left}
+        setting["modules_in_block_to_quantize"] = [[_layer(name) for name in layouts]]
+    return setting
+
+
+def _common(layouts: Mapping[str, Layout]) -> dict[str, Any]:
+    """The setting of most matrices, and under `dynamic` (GPTQModel's key) that of the others, by layers."""
+    size = _group_size(layouts)
     kinds = {name: (one.bits, one.symmetric) for name, one in layouts.items()}
     ((bits, symmetric), _), *others = Counter(kinds.values()).most_common()
     setting: dict[str, Any] = {"bits": bits, "group_size": size, "sym": symmetric}
     setting["checkpoint_format"] = _FIRST if all(own for _, own in kinds.values()) else _SECOND
     if others:
         setting["dynamic"] = {
-            f"+:^{re.escape(name.removesuffix('.weight'))}$": {
-                "bits": own,
-                "group_size": size,
-                "sym": centred,
-            }
+            _rule("+", name): {"bits": own, "group_size": size, "sym": centred}
             for name, (own, centred) in kinds.items()
             if (own, centred) != (bits, symmetric)
         }
     return setting
+
+
+def _group_size(layouts: Mapping[str, Layout]) -> int:
+    """Of all matrices; -1: a row."""
+    sizes = {one.group_size for one in layouts.values() if one.groups > 1}
+    size = min(sizes, default=-1)
+    narrow = size < 0 or all(one.shape[1] <= size for one in layouts.values() if one.groups == 1)
+    if len(sizes) > 1 or not narrow:
+        message = f"matrices have groups of {sorted(sizes)} columns"
+        raise _unholdable(message, hint="this layout needs one group size for all")
+    if size not in _SIZES:
+        raise _unholdable(f"groups of {size} columns", hint=f"GPTQModel reads groups of {_SIZES[1:]} columns")
+    return size
+
+
+def _rule(sign: str, name: str) -> str:
+    """What matches the layer of a weight alone: `+` with a setting of its own, `-` not quantized."""
+    return f"{sign}:^{re.escape(_layer(name))}$"
+
+
+def _layer(name: str) -> str:
+    return name.removesuffix(".weight")
 
 
 def _plain(source: QuantizedCheckpoint, name: str) -> Tensors:
