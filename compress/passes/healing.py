@@ -32,10 +32,9 @@ WIDE = (CAUSAL, "fill-mask")
 _STEP_TOKENS = 640
 """Of a language model, about how many a step learns from."""
 _SPELLED_ROWS = 0.33
+"""Copies of texts with words that a cut vocabulary has to spell, as a share of all texts at most."""
 _SPELLED_OFTEN = 100.0
-"""Copies of texts with words that a cut vocabulary has to spell: so many times the share of tokens that text
-like it is expected to lack, at most a third of all texts.
-"""
+"""That share is so many times the share of tokens that text like it is expected to lack."""
 _SPELLED = 0.2
 """Share of the words of those that are replaced."""
 
@@ -97,8 +96,7 @@ class Texts:
         known = other.tokenizer
         lost = {number: share for number, share in likelihoods if known.id_to_token(number) not in kept}
         choices, random = pools(known, lost), np.random.default_rng(self.context.seed)
-        share = min(_SPELLED_ROWS, _SPELLED_OFTEN * sum(lost.values()))
-        count = int(share * len(texts)) if choices else 0
+        count = spelled_copies(len(texts), sum(lost.values())) if choices else 0
         chosen = random.choice(len(texts), count, replace=False).tolist() if count else []
         return [
             {"text": replaced(texts[at], encodings[at], choices, share=_SPELLED, random=random)}
@@ -128,6 +126,11 @@ class Texts:
             else:
                 rows.append(row)
         return rows
+
+
+def spelled_copies(texts: int, lost: float) -> int:
+    """How many of so many texts are read again with words to spell, where they lack a share `lost`."""
+    return int(min(_SPELLED_ROWS, _SPELLED_OFTEN * lost) * texts)
 
 
 def shared_vocabulary(artifact: Artifact, context: Context) -> Shared | None:
