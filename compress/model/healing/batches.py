@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HELD_OUT = 0.05
 _MOST_HELD_OUT = 16
 """Share, and at most how many, of the batches that nothing is learned from."""
-_HELD_OUT_TOKENS = 8192
+_HELD_OUT_TOKENS = 4096
 """About how many tokens of long texts those hold at most."""
 
 
