@@ -101,9 +101,9 @@ def test_held_out_texts_are_of_all_lengths(long):
 def test_of_long_texts_some_of_each_part_are_held_out():
     held, _ = divided(sized(400, 200), long=True)
     places = [int(one.student["input_ids"][0, 0]) for one in held]
-    assert len(held) == 8192 // 800
+    assert len(held) == 4096 // 800
     assert np.ptp(np.diff(places)) == 0
-    assert places[0] < 40
+    assert places[0] <= 40
     assert places[-1] >= 360
 
 
