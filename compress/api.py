@@ -86,12 +86,13 @@ def _written(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {name: str(value) if name == "out" and value else value for name, value in flags.items()}
 
 
-def load(artifact: str | Path) -> LoadedModel | LoadedDecoder:
-    """An artifact ready to use: `encode`, `classify`, `predict` or `generate` by its task, without torch.
+def load(artifact: str | Path, *, threads: int = 0) -> LoadedModel | LoadedDecoder:
+    """An artifact ready to use: `encode`, `classify`, `predict` or `generate` by its task, without torch. It
+    computes with so many `threads`; 0 is one for each core that this process may use.
 
     Raises:
         CompressError: the folder is not an artifact, or its runtime is not installed.
     """
     from compress.runtime.load import load as load_folder
 
-    return load_folder(Path(artifact))
+    return load_folder(Path(artifact), threads=threads)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import compress
+from compress.graph import ort
 
 pytestmark = pytest.mark.model
 
@@ -51,6 +52,15 @@ def test_the_artifact_is_smaller_and_means_the_same(artifact, original):
     assert cosines(vectors, original).min() > 0.97
     similarities = np.corrcoef((vectors @ vectors.T).ravel(), (original @ original.T).ravel())[0, 1]
     assert similarities > 0.999
+
+
+def test_threads_are_asked_for_and_change_no_answer(artifact, monkeypatch):
+    asked = []
+    options = ort.session_options
+    monkeypatch.setattr(ort, "session_options", lambda threads: asked.append(threads) or options(threads))
+    vectors = [compress.load(artifact, threads=threads).encode(TEXTS) for threads in (1, 2)]
+    assert asked in ([1, 2], [])  # none where OpenVINO's graph was the fastest
+    assert cosines(*vectors).min() > 0.9999
 
 
 def test_the_report_has_exactly_its_keys(artifact):
