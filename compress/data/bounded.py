@@ -32,6 +32,7 @@ def in_parts(feeds: Iterable[Feeds], positions: int) -> Iterator[Feeds]:
     """
     for batch in feeds:
         mask = batch.get("attention_mask")
-        size = len(next(iter(batch.values()))) if mask is None else max(1, positions // mask.shape[1])
-        for start in range(0, len(next(iter(batch.values()))), size):
+        rows = len(next(iter(batch.values())))
+        size = rows if mask is None else max(1, positions // mask.shape[1])
+        for start in range(0, rows, size):
             yield {name: array[start : start + size] for name, array in batch.items()}

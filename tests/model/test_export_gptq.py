@@ -70,10 +70,8 @@ def as_autogptq_reads(tensors, bits, *, more=1):
         ("llama", {"bits": 4}),
         ("llama", {"bits": 2, "group_size": -1, "symmetric": True}),
         ("gpt2", {"bits": 3, "symmetric": True}),
-        (
-            "llama-wide",
-            {"bits": 3, "group_size": 64, "symmetric": True},
-        ),  # 96 columns: the last group is short
+        # Of 96 columns: the last group is short.
+        ("llama-wide", {"bits": 3, "group_size": 64, "symmetric": True}),
         ("qwen3-moe", {"bits": 4, "symmetric": True}),
     ],
 )

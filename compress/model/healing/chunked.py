@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.functional import linear, log_softmax, softmax
+from torch.nn.functional import log_softmax, softmax
 
 from compress.model.healing.tokens import folded_logs
 
@@ -36,11 +36,6 @@ class Product:
     weight: torch.Tensor
     bias: torch.Tensor | None
     into: torch.Tensor | None = None
-
-    def logits(self, rows: slice, dtype: torch.dtype) -> torch.Tensor:
-        """Of some positions, (n, V), multiplied in `dtype`, in fp32."""
-        found = linear(self.features[rows].to(dtype), self.weight.to(dtype)).float()
-        return found if self.bias is None else found + self.bias
 
     def multiply(self, rows: slice, out: torch.Tensor) -> torch.Tensor:
         """The products of some positions, (n, V), without the bias, in the memory of `out` and its dtype."""
@@ -67,7 +62,7 @@ def chunked_divergence(
     `dtype` is what products are computed in; `chunk` positions are in memory at once (None: as many as
     `_LOGITS` allows). Gradients go to our features, weight and bias.
     """
-    rows = chunk or max(16, _LOGITS // len(ours.weight))
+    rows = min(chunk or max(16, _LOGITS // len(ours.weight)), len(ours.features))
     result: torch.Tensor = _Divergence.apply(
         ours.features, ours.weight, ours.bias, theirs.to(dtype), rows, dtype
     )
