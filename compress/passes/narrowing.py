@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 
+from compress.core.config import Frozen
 from compress.core.errors import CompressError
+from compress.core.layers import LayerDtype
 from compress.data.bounded import in_parts, within
 from compress.model.inputs import inputs_of
 from compress.model.load import load_whole, running_part
@@ -17,7 +19,7 @@ from compress.model.structure.observed import observe
 from compress.model.structure.outputs import answer, ready
 from compress.model.structure.rewrite import save_changed
 from compress.model.structure.shrink import masked, narrowed, set_matrix, shrink
-from compress.model.structure.sites import find_sites, sites_of, with_tables
+from compress.model.structure.sites import Kind, find_sites, sites_of, with_tables
 from compress.model.structure.stack import find_stack, matrix_of
 from compress.numerics.elimination import Removals, costs_of, eliminate
 from compress.numerics.least_squares import damped, refit
@@ -27,10 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from compress.core.artifact import Advance, Artifact, Context
-    from compress.core.layers import LayerDtype
     from compress.model.structure.observed import Observed
     from compress.model.structure.outputs import Tensors
-    from compress.model.structure.sites import Kind, Site
+    from compress.model.structure.sites import Site
     from compress.passes.widths import TimeBudget
 
 DAMPING = 0.01
@@ -44,24 +45,43 @@ _EXACT = 1e-3
 """Largest difference that rounding makes, as a share of the largest answer."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Narrowing:
-    """What a step asks for: the share of units to remove or of the blocks' time to leave, and what numbers of
-    units are allowed.
+class Width(Frozen):
+    """What a step asks for: how much of the width goes, as a share of the units or of what they take."""
+
+    kind: ClassVar[Kind]
+    ratio: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the units that is removed."""
+    latency: float | None = Field(default=None, gt=0, lt=1)
+    """Instead of `ratio`: share of the time of the blocks' attention and feed-forward layers that is left, by
+    layers timed on this host (the target has to be this host).
     """
+    dtype: LayerDtype = "int8"
+    """With `latency`: what products will be computed in when the recipe is done."""
+    uniform: bool = True
+    """The same number from each layer, for which most configurations have a word. Otherwise as many weights
+    go from the layers where it does least, and `widths.json` tells the widths.
+    """
+    multiple: int = Field(default=1, gt=0)
+    """Numbers of units are multiples of this."""
+    reconstruct: bool = True
+    """Refit the matrix that reads the units by least squares."""
+    items: int = Field(default=256, gt=0)
+    """Calibration items."""
+    tokens: int = Field(default=65536, gt=0)
+    """Of texts, so many tokens of them at most."""
 
-    kind: Kind
-    ratio: float | None
-    latency: float | None
-    dtype: LayerDtype
-    uniform: bool
-    multiple: int
-    items: int
-    tokens: int
-    reconstruct: bool
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if (self.ratio is None) == (self.latency is None):
+            raise ValueError("give one of ratio, latency")
+        return self
+
+    def remaining(self) -> float:
+        """The share of the weights that stays; with `latency` taken for that share."""
+        return 1 - self.ratio if self.ratio is not None else self.latency or 1.0
 
 
-def narrow(artifact: Artifact, wanted: Narrowing, context: Context) -> Artifact:
+def narrow(artifact: Artifact, wanted: Width, context: Context) -> Artifact:
     """Remove units of one kind and write the checkpoint; `widths.json` says what its configuration cannot.
 
     Raises:
@@ -117,7 +137,7 @@ def _chosen(
     module: torch.nn.Module,
     sites: Sequence[Site],
     observed: Mapping[str, Observed],
-    wanted: Narrowing,
+    wanted: Width,
     *,
     budget: TimeBudget | None,
     shared: bool,
@@ -146,7 +166,7 @@ def _chosen(
 def _budget(
     module: torch.nn.Module,
     sites: Sequence[Site],
-    wanted: Narrowing,
+    wanted: Width,
     context: Context,
     task: str,
     sample: Tensors,
@@ -172,7 +192,7 @@ def _budget(
     return budget
 
 
-def _tell(budget: TimeBudget, wanted: Narrowing, kept: Sequence[np.ndarray], context: Context) -> None:
+def _tell(budget: TimeBudget, wanted: Width, kept: Sequence[np.ndarray], context: Context) -> None:
     widths = [len(units) for units in kept]
     spread = str(widths[0]) if len(set(widths)) == 1 else f"{min(widths)} to {max(widths)}"
     context.progress.note(
@@ -181,9 +201,7 @@ def _tell(budget: TimeBudget, wanted: Narrowing, kept: Sequence[np.ndarray], con
     )
 
 
-def _config(
-    whole: torch.nn.Module, sites: Sequence[Site], kept: Sequence[np.ndarray], wanted: Narrowing
-) -> Any:
+def _config(whole: torch.nn.Module, sites: Sequence[Site], kept: Sequence[np.ndarray], wanted: Width) -> Any:
     """The configuration that says the new number of units, where it is one number and one can."""
     before, after = {len(site.units) for site in sites}, {len(units) for units in kept}
     if len(before) > 1 or len(after) > 1:

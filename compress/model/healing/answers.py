@@ -91,7 +91,7 @@ def _headless(module: torch.nn.Module, feeds: Tensors, head: Head, *, states: bo
     with head.off():
         result = module(**feeds, return_dict=True, **asked)
     features = result["logits"]
-    hidden = features if head.last else _hidden(result)
+    hidden = None if not states else features if head.last else _hidden(result)
     mask = None if hidden is None else _mask(feeds, hidden)
     return Answer(hidden=hidden, mask=mask, pooled=None, features=features)
 

@@ -2,7 +2,8 @@
 
 Of embeddings their direction and the similarities among them (as in Reimers and Gurevych 2020,
 2004.09813, and Park et al. 2019, 1904.05068, relational distillation); of decisions the divergence from
-the teacher's probabilities (Hinton et al. 2015, 1503.02531, equation 4); of both the last hidden states.
+the teacher's probabilities (Hinton et al. 2015, 1503.02531, equation 4); of both the last hidden states,
+where answers have them.
 """
 
 from __future__ import annotations

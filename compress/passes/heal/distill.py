@@ -36,6 +36,11 @@ PRODUCES = ArtifactKind.CHECKPOINT
 
 _MEDIA_ITEMS = 2048
 """Pictures or sounds at most: unlike texts they are prepared once and kept."""
+_WITHOUT_STATES = ("feature-extraction", CAUSAL)
+"""Tasks whose hidden states are not compared beside what is made of them. With those of a language model as a
+fifth of the loss, SmolLM2-135M less a quarter of its FFN width was at 2.856 nats a token after 80 steps, with
+the next token's probabilities alone at 2.844 (2.887 before, 2.716 the whole model; one seed).
+"""
 _SMALL = 50_000_000
 """Parameters up to which a model takes a high learning rate well."""
 
@@ -102,7 +107,7 @@ def _healer(
         message = "there are too few rows to learn from: not two batches"
         raise CompressError("data-too-small", message, hint="give more text with --calibration")
     pooling = _pooling(artifact)
-    states = artifact.task != "feature-extraction"
+    states = artifact.task not in _WITHOUT_STATES
     small = sum(one.numel() for one in student.parameters()) <= _SMALL
     losses = _losses(artifact, context, student, teacher, batches[0])
     head = None if losses.heads is None else losses.heads.teacher

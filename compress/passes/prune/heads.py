@@ -7,51 +7,23 @@ Heads go one after the other by the error that is left after the rest was refitt
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from pydantic import Field, model_validator
+from typing import TYPE_CHECKING, ClassVar
 
 from compress.core.artifact import ArtifactKind
-from compress.core.config import Frozen
-from compress.core.layers import LayerDtype
-from compress.passes.narrowing import Narrowing, narrow
+from compress.passes.narrowing import Width, narrow
 
 if TYPE_CHECKING:
     from compress.core.artifact import Artifact, Context
+    from compress.model.structure.sites import Kind
 
 ACCEPTS = ArtifactKind.CHECKPOINT
 PRODUCES = ArtifactKind.CHECKPOINT
 
 
-class Config(Frozen):
-    """How many heads go."""
+class Config(Width):
+    """How many heads go: key-value heads, and the queries that read them."""
 
-    ratio: float | None = Field(default=None, gt=0, lt=1)
-    """Share of the heads (key-value heads) that is removed."""
-    latency: float | None = Field(default=None, gt=0, lt=1)
-    """Instead of `ratio`: share of the time of the blocks' attention and feed-forward layers that is left, by
-    layers timed on this host (the target has to be this host).
-    """
-    dtype: LayerDtype = "int8"
-    """With `latency`: what products will be computed in when the recipe is done."""
-    uniform: bool = True
-    """The same number from each layer, for which most configurations have a word. Otherwise as many weights
-    go from the layers where it does least, and `widths.json` tells the widths.
-    """
-    multiple: int = Field(default=1, gt=0)
-    """Numbers of key-value heads are multiples of this."""
-    reconstruct: bool = True
-    """Refit the output projection by least squares."""
-    items: int = Field(default=256, gt=0)
-    """Calibration items."""
-    tokens: int = Field(default=65536, gt=0)
-    """Of texts, so many tokens of them at most."""
-
-    @model_validator(mode="after")
-    def _one_budget(self) -> Config:
-        if (self.ratio is None) == (self.latency is None):
-            raise ValueError("give one of ratio, latency")
-        return self
+    kind: ClassVar[Kind] = "heads"
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
@@ -61,13 +33,13 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
         CompressError: the model has no heads that are understood, or there is no data.
         InternalError: the checkpoint reads back otherwise.
     """
-    return narrow(artifact, Narrowing(kind="heads", **config.model_dump()), context)
+    return narrow(artifact, config, context)
 
 
 def remaining(config: Config, depth: int) -> dict[str, float]:
     """The share of weights that stays, by component; with `latency` taken for that share."""
     del depth
-    return {"attention": 1 - config.ratio if config.ratio is not None else config.latency or 1.0}
+    return {"attention": config.remaining()}
 
 
 def timed(config: Config) -> bool:
