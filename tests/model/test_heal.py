@@ -143,6 +143,18 @@ def test_language_models_learn_in_sixteen_bits(name, tiny_copy, tmp_path, monkey
     assert after < before
 
 
+def test_a_language_model_is_judged_by_its_next_tokens_alone(tiny_copy, tmp_path):
+    """Hidden states of twice the size, of which the head makes the same logits, are nothing to heal."""
+    folder, task = tiny_copy("llama"), "text-generation"
+    student = shutil.copytree(folder, tmp_path / "student")
+    tensors = load_file(student / "model.safetensors")
+    tensors["model.norm.weight"] *= 2
+    tensors["lm_head.weight"] /= 2
+    save_file(tensors, student / "model.safetensors", metadata={"format": "pt"})
+    before, _ = healed(folder, student, task, tmp_path / "healed", rows=texts(40), steps=1)
+    assert before < 1e-6
+
+
 def test_labels_are_learned_from(tiny_copy, tmp_path):
     """Two classes that the original does not know: with labels the student learns them."""
     folder, task = tiny_copy("bert-classifier"), "text-classification"
