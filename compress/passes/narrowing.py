@@ -12,6 +12,7 @@ from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.core.layers import LayerDtype
 from compress.data.bounded import in_parts, within
+from compress.model.arithmetic import has_bfloat16
 from compress.model.inputs import inputs_of
 from compress.model.load import load_whole, running_part
 from compress.model.structure.fitting import ffn_config, heads_config
@@ -97,7 +98,8 @@ def narrow(artifact: Artifact, wanted: Width, context: Context) -> Artifact:
     feeds = within(context.calibration.feeds(items=wanted.items), wanted.tokens)
     parts = list(in_parts(feeds, _POSITIONS))
     names = [site.units.consumer for site in sites]
-    observed = observe(module, names, parts, seed=context.seed, progress=context.progress)
+    half = artifact.task == "text-generation" and has_bfloat16()
+    observed = observe(module, names, parts, seed=context.seed, progress=context.progress, half=half)
     budget = (
         None if wanted.latency is None else _budget(module, sites, wanted, context, artifact.task, sample)
     )

@@ -49,8 +49,10 @@ def observe(
     progress: Progress,
     seed: int = 0,
     gradients: bool = True,
+    half: bool = False,
 ) -> dict[str, Observed]:
-    """The statistics of the dense layers `names`, over positions that are not padding.
+    """The statistics of the dense layers `names`, over positions that are not padding. With `half` the module
+    multiplies in bfloat16; sums are in higher precision.
 
     The gradients are those of the Fisher information of the model's own answers, for which no label is
     needed: of log p(y) with y drawn from the model's p (Martens 2014, arXiv:1412.1193), or, of an embedding,
@@ -68,7 +70,7 @@ def observe(
             sums = {name: _Sums(module.get_submodule(name), gradients=gradients) for name in part}
             generator = torch.Generator().manual_seed(seed)
             for batch in tensors_of(feeds):
-                _add(module, batch, sums, generator if gradients else None)
+                _add(module, batch, sums, generator if gradients else None, half=half)
                 advance()
             found |= {name: one.finish() for name, one in sums.items()}
     return found
@@ -93,11 +95,14 @@ def _add(
     batch: dict[str, torch.Tensor],
     sums: dict[str, _Sums],
     generator: torch.Generator | None,
+    *,
+    half: bool,
 ) -> None:
     mask = batch.get("attention_mask")
-    with ExitStack() as hooks:
+    with ExitStack() as within:
+        within.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=half))
         for one in sums.values():
-            hooks.callback(one.watch(mask).remove)
+            within.callback(one.watch(mask).remove)
         found = answer(module, batch, grad=generator is not None)
     if generator is not None:
         _drawn(found, mask, generator).backward()
@@ -142,7 +147,8 @@ class _Sums:
 
 
 def _counted(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """(.., n) as rows (N, n) without those of padding."""
+    """(.., n) as rows (N, n) fp32 without those of padding."""
+    values = values.float()
     if mask is not None and values.shape[:2] == mask.shape:
         return values[mask.bool()]
     return values.reshape(-1, values.shape[-1])

@@ -3,29 +3,11 @@
 Frantar et al. 2022 (arXiv:2210.17323). Weights come from safetensors one block at a time, the inputs of
 each block from the quantized blocks before it, and each finished block is a resume point.
 
-What was tried on top of it, by the held-out KL divergence of two models (4 bits, groups of 32, asymmetric):
-SmolLM2-135M, fine-tuned, its first eight blocks (12 x 512 tokens, judged on 6 x 512), and stories260K, all
-its five blocks (64 x 512 of its own text, judged on 32 x 512; in brackets with 3 bits). One seed each.
-
-                                                                         SmolLM2   stories260K
-    GPTQ with sweeps of coordinate descent (`numerics.refine`)            .0085    .0500 (.280)
-    and channels scaled (AWQ, `numerics.scaling`)                         .0070    .0484 (.263)
-    and feedback across outputs (YAQA, `numerics.outputs`)                .0070    .0390 (.210)
-    feedback across outputs without scaling                               .0082    .0399 (.219)
-    the residual stream rotated (QuaRot's R1), without either             .0081    .0548 (.298)
-
-So channels are scaled, outputs fed back where asked for, and nothing is rotated, which would also take a tied
-head its own table. Without sweeps SmolLM2 was at .0109 where it is at .0079 with (other windows). Making up
-for the errors of earlier layers (after GPTAQ, arXiv:2504.02692, but as the least squares solution that takes
-the matrix's place, not in the paper's own form) raised that to .0279, .0175 with sweeps, and weighing tokens
-by the inverse size of their hidden states to .0120: both were left out. Products in bfloat16, where the
-processor has it, take 0.64 of the time of fp32 for a block's forward and lose nothing: all 30 blocks on
-32 x 512 tokens gave .0474 in bfloat16 and .0477 in fp32 (24 x 512 tokens held out, without scaling).
-
-Training scales and norms afterwards by distillation (the second phase of EfficientQAT, arXiv:2407.11062) took
-SmolLM2 in groups of 128 from .0865 to .0832 in 40 steps of 4 x 256 tokens, ten minutes of a core: left out.
-With groups of 64 for its table (embedding and head) perplexity is 1.037x instead of 1.031x of the original's,
-and the graph needs 1.03 times less time for a token.
+What was tried on top of it is in tests/bench/README.md, with figures. Kept were sweeps of coordinate descent
+(`numerics.refine`), channels scaled (AWQ, `numerics.scaling`), products in bfloat16, which lose nothing, and,
+where it is asked for, feedback across outputs (YAQA, `numerics.outputs`). Left out were a rotated residual
+stream (QuaRot), making up for the errors of earlier layers (GPTAQ), weighing tokens, and training scales and
+norms afterwards (EfficientQAT).
 """
 
 from __future__ import annotations
