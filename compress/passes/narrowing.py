@@ -98,6 +98,8 @@ def narrow(artifact: Artifact, wanted: Width, context: Context) -> Artifact:
     feeds = within(context.calibration.feeds(items=wanted.items), wanted.tokens)
     parts = list(in_parts(feeds, _POSITIONS))
     names = [site.units.consumer for site in sites]
+    # Units of SmolLM2-135M chosen in bfloat16 (on 600 texts) leave 3.036 nats a token, those chosen in fp32
+    # (on 256) 3.040. Other kinds of model are small beside it, and were not compared.
     half = artifact.task == "text-generation" and has_bfloat16()
     observed = observe(module, names, parts, seed=context.seed, progress=context.progress, half=half)
     budget = (
