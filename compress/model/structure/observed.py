@@ -124,7 +124,8 @@ class _Sums:
 
         def see(_: torch.nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
             x = _counted(args[0].detach(), mask)
-            self.gram += (x.T @ x).to(_SUM)
+            with torch.autocast(x.device.type, enabled=False):  # or this product is rounded to bfloat16, too
+                self.gram += (x.T @ x).to(_SUM)
             self.total += x.sum(dim=0).to(_SUM)
             self.rows += len(x)
             if self.gradients:

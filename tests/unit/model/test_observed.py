@@ -64,3 +64,12 @@ def test_products_in_bfloat16_show_much_the_same(feeds):
     for one, other in ((whole.moments.gram, half.moments.gram), (whole.sensitivity, half.sensitivity)):
         assert not np.array_equal(one, other)
         assert np.linalg.norm(one - other) < 0.1 * np.linalg.norm(one)
+
+
+def test_products_in_bfloat16_are_summed_in_higher_precision(feeds):
+    module = Classifier()
+    found = observe(module, ["second"], feeds, progress=Silent(), half=True)["second"]
+    values = np.concatenate([one["values"][one["attention_mask"] > 0] for one in feeds])
+    with torch.autocast("cpu", torch.bfloat16):
+        inputs = module.first(torch.from_numpy(values)).relu().double().numpy()
+    np.testing.assert_allclose(found.moments.gram, inputs.T @ inputs, rtol=1e-4)
