@@ -39,17 +39,28 @@ _WIDE = {**_DECODER, "hidden_size": 64, "intermediate_size": 96, "head_dim": 16,
 
 _EXPERTS = {"moe_intermediate_size": 32, "num_experts": 8, "num_experts_per_tok": 2}
 
+_LATENT = {
+    **_EXPERTS, "n_routed_experts": 8, "n_shared_experts": 1, "n_group": 2, "topk_group": 1,
+    "first_k_dense_replace": 1, "num_key_value_heads": 4, "head_dim": 8, "kv_lora_rank": 16,
+    "q_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 16,
+}  # fmt: skip
+"""DeepSeek's attention, whose keys and values are made from a narrow vector, and its choice of experts."""
+
 CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
     # By ONNX Runtime GenAI's builder: grouped queries, tied and untied, q/k norms, offset norms, biases.
     "llama-wide": ("LlamaForCausalLM", _WIDE, "text-generation"),
     "llama-tied": ("LlamaForCausalLM", {**_WIDE, "tie_word_embeddings": True}, "text-generation"),
     "qwen2": ("Qwen2ForCausalLM", {**_WIDE, "tie_word_embeddings": True}, "text-generation"),
     "qwen3-wide": ("Qwen3ForCausalLM", _WIDE, "text-generation"),
-    "mistral": ("MistralForCausalLM", _WIDE, "text-generation"),
+    "mistral": ("MistralForCausalLM", {**_WIDE, "sliding_window": 16}, "text-generation"),
     "gemma": ("GemmaForCausalLM", _WIDE, "text-generation"),
     "gemma2-wide": ("Gemma2ForCausalLM", {**_WIDE, "sliding_window": 16}, "text-generation"),
     "gemma3-wide": ("Gemma3ForCausalLM", {**_WIDE, "sliding_window": 16}, "text-generation"),
-    "phi3-wide": ("Phi3ForCausalLM", {**_WIDE, "original_max_position_embeddings": 80}, "text-generation"),
+    "phi3-wide": (
+        "Phi3ForCausalLM",
+        {**_WIDE, "original_max_position_embeddings": 80, "sliding_window": 16},
+        "text-generation",
+    ),
     "phi": ("PhiForCausalLM", {**_WIDE, "partial_rotary_factor": 1.0}, "text-generation"),
     "granite": ("GraniteForCausalLM", _WIDE, "text-generation"),
     "smollm3": ("SmolLM3ForCausalLM", _WIDE, "text-generation"),
@@ -57,6 +68,11 @@ CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
     "nemotron": ("NemotronForCausalLM", {**_WIDE, "partial_rotary_factor": 1.0}, "text-generation"),
     "ernie": ("Ernie4_5ForCausalLM", _WIDE, "text-generation"),
     "hunyuan": ("HunYuanDenseV1ForCausalLM", _WIDE, "text-generation"),
+    "lfm2": (
+        "Lfm2ForCausalLM",
+        {**_WIDE, "layer_types": ["conv", "full_attention"], "block_auto_adjust_ff_dim": False},
+        "text-generation",
+    ),
     # Experts: with and without normalized scores, a shared one, a layer without.
     "qwen3-moe-wide": ("Qwen3MoeForCausalLM", {**_WIDE, **_EXPERTS}, "text-generation"),
     "qwen2-moe": (
@@ -66,6 +82,33 @@ CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "mixtral": ("MixtralForCausalLM", {**_WIDE, **_EXPERTS, "num_local_experts": 8}, "text-generation"),
     # By torch's exporter.
+    "phi3-long": (
+        "Phi3ForCausalLM",
+        {
+            **_WIDE,
+            "original_max_position_embeddings": 40,
+            "rope_scaling": {
+                "rope_type": "longrope",
+                "short_factor": [1.0] * 8,
+                "long_factor": [2.0] * 8,
+                "rope_theta": 10000.0,
+            },
+        },
+        "text-generation",
+    ),
+    # Experts chosen otherwise than by Mixtral's builder: groups, a sigmoid and a bias, a factor; heads of 8.
+    "deepseek-v3": ("DeepseekV3ForCausalLM", {**_WIDE, **_LATENT}, "text-generation"),
+    "olmoe": ("OlmoeForCausalLM", {**_WIDE, **_EXPERTS}, "text-generation"),
+    "granite-moe": (
+        "GraniteMoeForCausalLM",
+        {**_WIDE, **_EXPERTS, "num_local_experts": 8},
+        "text-generation",
+    ),
+    "gpt-oss": (
+        "GptOssForCausalLM",
+        {**_WIDE, **_EXPERTS, "num_local_experts": 8, "sliding_window": 16},
+        "text-generation",
+    ),
     "bloom": (
         "BloomForCausalLM",
         dict(vocab_size=160, hidden_size=32, n_layer=2, n_head=4),

@@ -35,6 +35,7 @@ _BUILDERS = {
     "Gemma2ForCausalLM": ("gemma", "Gemma2Model"),
     "GraniteForCausalLM": ("granite", "GraniteModel"),
     "HunYuanDenseV1ForCausalLM": ("hunyuan", "HunyuanDenseV1Model"),
+    "Lfm2ForCausalLM": ("lfm2", "LFM2Model"),
     "LlamaForCausalLM": ("llama", "LlamaModel"),
     "MistralForCausalLM": ("mistral", "MistralModel"),
     "MixtralForCausalLM": ("mistral", "MistralModel"),
@@ -130,6 +131,7 @@ def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.
             maker = kind(config, ir.DataType.FLOAT, ir.DataType.FLOAT, "cpu", str(target / ".cache"), options)
             maker.feed, maker.experts, maker.accuracy_level = feed, feed.experts, accuracy_level
             maker.model_type = ALIKE.get(architecture, architecture)
+            maker.every_layer_local = _every_layer_local(config)
             maker.moe_attrs["normalize_routing_weights"] = is_normalized(config)
             maker.make_model(str(folder))
             maker.make_genai_config(config, {}, str(target))
@@ -143,6 +145,14 @@ def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.
     graph: ir.Model = maker.model
     graph.graph.sort()
     return graph
+
+
+def _every_layer_local(config: Any) -> bool:
+    """Whether all layers look back a window's length, as Mistral's and Phi-3's do, whose configurations do
+    not list layers: the builder takes those for full ones.
+    """
+    listed = getattr(config, "layer_types", None) is not None
+    return not listed and bool(getattr(config, "sliding_window", None))
 
 
 def _add_threads(settings: Path) -> None:
@@ -162,6 +172,10 @@ class _Fed:
 
     feed: Feed
     accuracy_level: int
+    every_layer_local: bool
+
+    def is_local(self: Any, layer_id: int) -> bool:
+        return bool(self.every_layer_local or super().is_local(layer_id))  # type: ignore[misc]
 
     def load_weights(self, input_path: str) -> torch.nn.Module:
         del input_path

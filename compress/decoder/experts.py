@@ -20,10 +20,22 @@ from compress.numerics.regroup import SMALLEST, common_block_size, to_blocks
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
+
     from compress.decoder.rows import Source
+    from compress.decoder.skeleton import Values
     from compress.model.quantized import Layout, QuantizedCheckpoint
 
 Rows = tuple["Source", ...]
+
+GATED_SILU = {
+    "activation_type": "swiglu",
+    "swiglu_fusion": 1,
+    "activation_alpha": 1.0,
+    "activation_beta": 0.0,
+}
+"""Attributes of MoE and QMoE for experts that compute down(silu(gate x) * up x), rows of gates and ups in
+turn."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,35 @@ def make_banks(
         Bank(tuple(gate_up), bits, size, _shape(layouts, gate_up[0]), paired=True),
         Bank(tuple(down), bits, size, _shape(layouts, down[0]), paired=False),
     )
+
+
+def read_banks(values: Values, gate_up: str, down: str) -> tuple[Bank, Bank] | None:
+    """The products of a layer whose parameters have these names; None where they are plain numbers.
+
+    Raises:
+        CompressError: one of them is quantized and the other is not.
+    """
+    rows = values.experts(gate_up), values.experts(down)
+    if not any(rows):
+        return None
+    if not all(rows):
+        message = "of a layer's experts one product is quantized and the other is not"
+        raise CompressError("experts-unsupported", message, hint="exclude both or none")
+    return make_banks(values.checkpoint.layouts, *rows)
+
+
+def paired_rows(gate_up: torch.Tensor) -> torch.Tensor:
+    """Plain weights (E, 2 N, K), gates before ups, with the rows of both in turn."""
+    return gate_up.unflatten(1, (2, -1)).transpose(1, 2).reshape(gate_up.shape).contiguous()
+
+
+def qmoe_inputs(x: str, choice: str, products: Sequence[Sequence[str]], weights: str) -> list[str]:
+    """The inputs of QMoE: tokens (B, T, K) or (T, K), by whose scores `choice` (T, E) experts are chosen, and
+    by which `weights` (T, E) they count; of both `products` codes, scales and zero points (or "").
+    """
+    (codes, scales, zeros), (down_codes, down_scales, down_zeros) = products
+    inputs = [x, choice, codes, scales, "", down_codes, down_scales, "", "", "", ""]
+    return [*inputs, zeros, down_zeros, "", weights]
 
 
 class BankReader:

@@ -14,9 +14,10 @@ import numpy as np
 
 from compress.core.errors import CompressError
 from compress.decoder.codes import add_lazily, widen
-from compress.decoder.experts import Bank, BankReader, make_banks
+from compress.decoder.experts import GATED_SILU, BankReader, paired_rows, qmoe_inputs, read_banks
 
 if TYPE_CHECKING:
+    from compress.decoder.experts import Bank
     from compress.decoder.skeleton import Values
 
 _ACTIVATIONS = ("silu", "swish")
@@ -41,16 +42,8 @@ class Experts:
         """Their codes; None where they are plain numbers."""
         if self._values is None:
             return None
-        gate_up, down = (
-            self._values.experts(self._names[id(weight)])
-            for weight in (experts.gate_up_proj, experts.down_proj)
-        )
-        if not gate_up and not down:
-            return None
-        if not gate_up or not down:
-            message = "of a layer's experts one product is quantized and the other is not"
-            raise CompressError("experts-unsupported", message, hint="exclude both or none")
-        return make_banks(self._values.checkpoint.layouts, gate_up, down)
+        gate_up, down = (self._names[id(weight)] for weight in (experts.gate_up_proj, experts.down_proj))
+        return read_banks(self._values, gate_up, down)
 
     def stored(self, model: Any, bank: Bank, hint: str) -> list[str]:
         """The names of a bank's codes, scales and zero points among the constants of the graph; the last is
@@ -111,10 +104,7 @@ class Routed:
         chosen = {
             "k": self.moe_attrs["top_k"],
             "normalize_routing_weights": int(self.moe_attrs["normalize_routing_weights"]),
-            "activation_type": "swiglu",
-            "swiglu_fusion": 1,
-            "activation_alpha": 1.0,
-            "activation_beta": 0.0,
+            **GATED_SILU,
         }
         hint = base[1:].replace("/", ".") + ".experts"
         if banks is None:
@@ -124,19 +114,16 @@ class Routed:
             self.experts.stored(self, bank, f"{hint}.{part}")
             for bank, part in zip(banks, ("gate_up_proj", "down_proj"), strict=True)
         ]
-        (codes, scales, zeros), (down, down_scales, down_zeros) = stored
         scores = f"{base}/router/Softmax"
         self.make_softmax(scores, logits, dtype=self.io_dtype, shape=self.make_moe_router_shape())
-        inputs = [root_input, logits, codes, scales, "", down, down_scales, "", "", "", ""]
-        inputs += [zeros, down_zeros, "", f"{scores}/output_0"]
+        inputs = qmoe_inputs(root_input, logits, stored, f"{scores}/output_0")
         form = {"expert_weight_bits": banks[0].bits, "block_size": banks[0].block_size}
         return str(self._node("QMoE", base, inputs, chosen | form | {"accuracy_level": self.accuracy_level}))
 
     def _plain(self: Any, experts: Any, hint: str) -> list[str]:
         """The weights among the graph's constants, rows of gates and ups in turn; no biases."""
-        gate_up = experts.gate_up_proj.detach()
-        paired = gate_up.unflatten(1, (2, -1)).transpose(1, 2).reshape(gate_up.shape)
-        self.make_initializer(paired.contiguous(), f"{hint}.gate_up_proj.weight", to=self.io_dtype)
+        paired = paired_rows(experts.gate_up_proj.detach())
+        self.make_initializer(paired, f"{hint}.gate_up_proj.weight", to=self.io_dtype)
         self.make_initializer(experts.down_proj.detach(), f"{hint}.down_proj.weight", to=self.io_dtype)
         return [f"{hint}.gate_up_proj.weight", "", f"{hint}.down_proj.weight"]
 
@@ -168,19 +155,6 @@ class Routed:
         self.make_mul(product, inputs, dtype=self.io_dtype, shape=shape)
         self.make_add(total, [found, f"{product}/output_0"], dtype=self.io_dtype, shape=shape)
         return f"{total}/output_0"
-
-
-def refuse_experts(module: Any) -> None:
-    """Refuse a module with experts, which torch's exporter cannot trace: which of them run depends on the
-    text.
-
-    Raises:
-        CompressError: it has experts.
-    """
-    if any(parameter.ndim == 3 and "experts" in name for name, parameter in module.named_parameters()):
-        message = f"{type(module).__name__} sends tokens to experts, and not as {', '.join(ALIKE)} do"
-        hint = "those are supported where a multiple of 16 channels of each head is rotated"
-        raise CompressError("experts-unsupported", message, hint=hint)
 
 
 def refuse_others(config: Any) -> None:

@@ -59,17 +59,29 @@ def filled(module: torch.nn.Module, value: Callable[[str], torch.Tensor]) -> tor
     return module
 
 
-def streamed(module: torch.nn.Module, value: Callable[[str], torch.Tensor]) -> torch.nn.Module:
+def streamed(module: torch.nn.Module, values: Values) -> torch.nn.Module:
     """Let each part of a skeleton read its own parameters when it is called and drop them afterwards, so
-    that a model of any size runs in the memory of its largest matrix.
+    that a model of any size runs in the memory of its largest matrix. Small ones that are no codes are read
+    at once: some are used by the part around theirs (the kernel of a short convolution).
     """
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     for part in module.modules():
         own = {key: names[id(p)] for key, p in part._parameters.items() if p is not None}
-        if own:
-            part.register_forward_pre_hook(partial(_load, own=own, value=value))
+        small = {key: name for key, name in own.items() if _is_small(values, name, part._parameters[key])}
+        _load(part, None, own=small, value=values)
+        passing = {key: name for key, name in own.items() if key not in small}
+        if passing:
+            part.register_forward_pre_hook(partial(_load, own=passing, value=values))
             part.register_forward_hook(partial(_drop, kept=dict(part._parameters)))
     return module
+
+
+_SMALL = 1 << 16
+"""Numbers of a parameter that is kept while others come and go."""
+
+
+def _is_small(values: Values, name: str, parameter: torch.Tensor | None) -> bool:
+    return parameter is not None and parameter.numel() <= _SMALL and not values.is_quantized(name)
 
 
 def _load(

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 import torch
+from torch.nn.functional import pad
 
 from compress.core.errors import CompressError
 from compress.graph.cached import SETTINGS
 from compress.graph.io import read_graph
 from compress.graph.naming import name_by_module
+from compress.graph.widen import widen_bfloat16
 from compress.model.quiet import exporters_cause, quiet_exporter
 from compress.model.safety import read_json
 from compress.runtime.limits import max_tokens
@@ -34,11 +36,38 @@ _BATCH, _LENGTH, _PAST = 2, 3, 5
 
 @dataclass(frozen=True)
 class Shape:
-    """The cache of a decoder: layers, heads of keys and values, width of a head."""
+    """The cache of a decoder: for each layer the heads and the width of its keys, then of its values.
 
-    layers: int
-    heads: int
-    width: int
+    ONNX Runtime GenAI feeds tensors of one shape for all layers. Where a model's own differ (a narrow vector
+    from which keys and values are made, other heads in some layers), all have the largest, filled up with
+    zeros.
+    """
+
+    own: tuple[tuple[int, int], ...]
+
+    @property
+    def layers(self) -> int:
+        """Layers with keys and values."""
+        return len(self.own) // 2
+
+    @property
+    def heads(self) -> int:
+        """Heads that are fed."""
+        return max(heads for heads, _ in self.own)
+
+    @property
+    def width(self) -> int:
+        """Channels of each that are fed."""
+        return max(width for _, width in self.own)
+
+    def cut(self, fed: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """The layers' own keys and values of what is fed, each (B, heads, T, width)."""
+        return [one[:, :heads, :, :width] for one, (heads, width) in zip(fed, self.own, strict=True)]
+
+    def filled_up(self, own: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """What is fed, of the layers' own keys and values."""
+        missing = [(0, self.width - width, 0, 0, 0, self.heads - heads) for heads, width in self.own]
+        return [pad(one, by) if any(by) else one for one, by in zip(own, missing, strict=True)]
 
 
 class CachedModule(torch.nn.Module):
@@ -47,9 +76,10 @@ class CachedModule(torch.nn.Module):
     keys and values (B, heads, past + T, width).
     """
 
-    def __init__(self, module: torch.nn.Module) -> None:
+    def __init__(self, module: torch.nn.Module, shape: Shape) -> None:
         super().__init__()
         self.module = module
+        self._shape = shape
         self._positions = "position_ids" in inspect.signature(module.forward).parameters
 
     def forward(
@@ -58,20 +88,21 @@ class CachedModule(torch.nn.Module):
         """Logits, then keys and values, layer by layer."""
         from transformers import DynamicCache
 
-        cache = DynamicCache(list(zip(past[0::2], past[1::2], strict=True)))
+        own = self._shape.cut(past)
+        cache = DynamicCache(list(zip(own[0::2], own[1::2], strict=True)))
         more = {"position_ids": positions} if self._positions else {}
         outputs = self.module(
             input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, **more
         )
         kept = [tensor for layer in outputs.past_key_values.layers for tensor in (layer.keys, layer.values)]
-        return (outputs.logits, *kept)
+        return (outputs.logits, *self._shape.filled_up(kept))
 
 
 def cache_shape(module: torch.nn.Module) -> Shape:
     """The cache of a module, as a run of two tokens leaves it.
 
     Raises:
-        CompressError: its layers keep something else than keys and values, or differ in shape.
+        CompressError: its layers keep something else than keys and values.
     """
     from transformers import DynamicCache
 
@@ -80,14 +111,13 @@ def cache_shape(module: torch.nn.Module) -> Shape:
     if not isinstance(cache, DynamicCache) or not cache.layers:
         message = f"the model's cache is a {type(cache).__name__}, expected keys and values of each layer"
         raise CompressError("cache-unsupported", message, hint="models without attention are not supported")
-    shapes = {tuple(getattr(layer, "keys", torch.empty(0)).shape) for layer in cache.layers}
-    shapes |= {tuple(getattr(layer, "values", torch.empty(0)).shape) for layer in cache.layers}
-    if len(shapes) != 1 or len(next(iter(shapes))) != 4:
-        message = f"the layers' keys and values have the shapes {sorted(shapes)}, expected one of four axes"
-        hint = "heads that were pruned: give `uniform: true`; else report this model"
+    found = [getattr(layer, part, None) for layer in cache.layers for part in ("keys", "values")]
+    shapes = [() if one is None else tuple(one.shape) for one in found]
+    if any(len(shape) != 4 for shape in shapes):
+        message = f"the layers' keys and values have the shapes {sorted(set(shapes))}, expected four axes"
+        hint = "models some of whose layers keep other states than keys and values are not supported"
         raise CompressError("cache-unsupported", message, hint=hint)
-    _, heads, _, width = next(iter(shapes))
-    return Shape(len(cache.layers), heads, width)
+    return Shape(tuple((shape[1], shape[3]) for shape in shapes))
 
 
 def input_names(shape: Shape) -> list[str]:
@@ -134,7 +164,7 @@ def write_settings(folder: Path, config: dict[str, Any], shape: Shape) -> None:
     end = chosen.get("eos_token_id")
     first_end = end[0] if isinstance(end, list) else end
     pad = chosen.get("pad_token_id")
-    length = max_tokens(config=config, tokenizer={}, sentence={})
+    length = min([max_tokens(config=config, tokenizer={}, sentence={}), *_one_table(config)])
     decoder = {
         "session_options": {"log_id": "onnxruntime-genai", "provider_options": [], **THREADS},
         "filename": "model.onnx",
@@ -170,6 +200,21 @@ def write_settings(folder: Path, config: dict[str, Any], shape: Shape) -> None:
     (folder / SETTINGS).write_text(text, encoding="utf8")
 
 
+def _one_table(config: dict[str, Any]) -> list[int]:
+    """Tokens up to which one table of rotary positions holds, where longer texts get another one (LongRoPE,
+    arXiv:2402.13753; dynamic NTK): a traced graph has the table of short texts.
+    """
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if rope.get("rope_type", rope.get("type")) not in _SEVERAL_TABLES:
+        return []
+    named = "original_max_position_embeddings"
+    limit = rope.get(named) or config.get(named) or config.get("max_position_embeddings")
+    return [int(limit)] if limit else []
+
+
+_SEVERAL_TABLES = ("longrope", "dynamic")
+
+
 def trace(module: torch.nn.Module, shape: Shape, path: Path) -> ModelProto:
     """The graph of a module; `path` is where it may be put for a moment.
 
@@ -179,7 +224,7 @@ def trace(module: torch.nn.Module, shape: Shape, path: Path) -> ModelProto:
     try:
         with quiet_exporter(), torch.no_grad():
             program = torch.onnx.export(
-                CachedModule(module).eval(),
+                CachedModule(module, shape).eval(),
                 sample(shape),
                 dynamo=True,
                 opset_version=_OPSET,
@@ -193,6 +238,7 @@ def trace(module: torch.nn.Module, shape: Shape, path: Path) -> ModelProto:
         message = f"torch cannot trace this decoder with a cache: {exporters_cause(error)}"
         raise CompressError("export-failed", message, hint="run with --debug and report it") from error
     graph = ir.from_proto(read_graph(path))
+    widen_bfloat16(graph.graph)
     name_by_module(graph.graph)
     for left in path.parent.glob(f"{path.name}*"):
         left.unlink()

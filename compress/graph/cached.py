@@ -22,6 +22,8 @@ SETTINGS = "genai_config.json"
 
 PAST = "past_key_values."
 PRESENT = "present."
+_STATE = "past."
+"""Of a layer that keeps a state of fixed size instead: of a short convolution (B, channels, width - 1)."""
 
 
 def with_sizes(inputs: Sequence[TensorSpec], settings: Path) -> tuple[TensorSpec, ...]:
@@ -106,7 +108,7 @@ def first_step(inputs: Sequence[TensorSpec], ids: np.ndarray) -> dict[str, np.nd
 
 def made_up_step(inputs: Sequence[TensorSpec], ids: np.ndarray, *, past: int) -> dict[str, np.ndarray]:
     """Feeds for tokens (B, T) after `past` tokens whose keys and values are all 0."""
-    cache = {spec.name: _zeros(spec, len(ids), past) for spec in inputs if spec.name.startswith(PAST)}
+    cache = {spec.name: _zeros(spec, len(ids), past) for spec in inputs if _is_kept(spec.name)}
     return {**cache, **_tokens(ids, past=past)}
 
 
@@ -114,10 +116,14 @@ def next_step(
     inputs: Sequence[TensorSpec], ids: np.ndarray, outputs: Mapping[str, np.ndarray], *, past: int
 ) -> dict[str, np.ndarray]:
     """Feeds for tokens (B, T) after the `past` tokens whose keys and values `outputs` holds."""
-    kept = {
-        spec.name: outputs[spec.name.replace(PAST, PRESENT)] for spec in inputs if spec.name.startswith(PAST)
-    }
+    names = [spec.name for spec in inputs if _is_kept(spec.name)]
+    kept = {name: outputs[name.replace(PAST, PRESENT).replace(_STATE, PRESENT)] for name in names}
     return {**kept, **_tokens(ids, past=past)}
+
+
+def _is_kept(name: str) -> bool:
+    """Whether an input is what a step hands to the next."""
+    return name.startswith((PAST, _STATE))
 
 
 def _tokens(ids: np.ndarray, *, past: int) -> dict[str, np.ndarray]:
@@ -131,8 +137,10 @@ def _tokens(ids: np.ndarray, *, past: int) -> dict[str, np.ndarray]:
 
 
 def _zeros(spec: TensorSpec, batch: int, past: int) -> np.ndarray:
-    """Keys or values (B, heads, past, width)."""
-    _, heads, _, width = spec.shape
-    assert heads is not None
-    assert width is not None
-    return np.zeros((batch, heads, past, width), dtype=spec.dtype)
+    """Keys or values (B, heads, past, width), or a state of fixed size."""
+    _, *sizes = spec.shape
+    if spec.name.startswith(PAST):
+        sizes[1] = past
+    known = [size for size in sizes if size is not None]
+    assert len(known) == len(sizes)
+    return np.zeros((batch, *known), dtype=spec.dtype)

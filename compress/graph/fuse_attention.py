@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import onnx_ir as ir
 
+from compress.graph.attention_bias import attention_bias
 from compress.graph.values import (
-    Dim,
     dims,
     insert_before,
     is_weight,
     live_nodes,
-    named_initializer,
     only_reader,
     same_dims,
     scalar,
@@ -66,7 +64,7 @@ def _fuse(graph: ir.Graph, softmax: ir.Node) -> bool:
     value = product.inputs[1]
     if product.inputs[0] is not softmax.outputs[0] or value is None or not _rank4(value):
         return False
-    bias = _bias(graph, scores, dims(softmax.outputs[0]), softmax)
+    bias = attention_bias(graph, scores.biases, at=softmax)
     if scores.biases and bias is None:
         return False
     name = (softmax.name or "").replace("Softmax", "Attention")
@@ -124,90 +122,6 @@ def _read_scaled(node: ir.Node) -> _Scores | None:
         if scores is not None and not scores.biases and number:
             return replace(scores, scale=scores.scale * (number if node.op_type == "Mul" else 1 / number))
     return None
-
-
-def _bias(
-    graph: ir.Graph, scores: _Scores, shape: tuple[Dim, ...] | None, softmax: ir.Node
-) -> ir.Value | None:
-    """The sum of the biases as the operator takes it: (1 or B, 1 or N, T, S)."""
-    if shape is None:
-        return None
-    ready = [_full_bias(graph, bias, shape) for bias in scores.biases]
-    if not ready or any(bias is None for bias in ready):
-        return None
-    total = ready[0]
-    for bias in ready[1:]:
-        total = _sum(graph, total, bias, softmax)
-    return total
-
-
-def _full_bias(graph: ir.Graph, bias: ir.Value, shape: tuple[Dim, ...]) -> ir.Value | None:
-    """`bias` with all of its last two axes; an axis of length 1 among the first two is kept as it is."""
-    bias = _before_expand(bias, shape)
-    have = dims(bias)
-    if have is None or len(have) != 4 or not same_dims(have[3], shape[3]):
-        return None
-    if any(size != 1 and not same_dims(size, full) for size, full in zip(have[:2], shape[:2], strict=True)):
-        return None
-    if same_dims(have[2], shape[2]):
-        return bias
-    return _repeat_rows(graph, bias, shape) if have[2] == 1 else None
-
-
-def _before_expand(bias: ir.Value, shape: tuple[Dim, ...]) -> ir.Value:
-    """A bias that was repeated for each item or head is read as it was before."""
-    node = bias.producer()
-    source = node.inputs[0] if node is not None and node.op_type == "Expand" else None
-    have = dims(source)
-    if source is None or have is None or len(have) != 4:
-        return bias
-    return source if all(same_dims(*pair) for pair in zip(have[2:], shape[2:], strict=True)) else bias
-
-
-def _repeat_rows(graph: ir.Graph, bias: ir.Value, shape: tuple[Dim, ...]) -> ir.Value | None:
-    """(.., .., 1, S) as (.., .., T, S). A mask of keys is small, and shared by all layers."""
-    name = f"{bias.name}_rows"
-    known = next((use.node.outputs[0] for use in bias.uses() if use.node.outputs[0].name == name), None)
-    if known is not None or not (isinstance(shape[2], int) or same_dims(shape[2], shape[3])):
-        return known
-    one = named_initializer(graph, "one", np.array([1], np.int64))
-    if isinstance(shape[2], int):
-        rows, nodes = named_initializer(graph, f"{name}_count", np.array([shape[2]], np.int64)), []
-    else:
-        nodes = [ir.node("Shape", [bias], {"start": 3, "end": 4})]
-        rows = nodes[0].outputs[0]
-    whole = ir.node("Concat", [one, one, rows, one], {"axis": 0})
-    expand = ir.node("Expand", [bias, whole.outputs[0]])
-    result = expand.outputs[0]
-    have = dims(bias) or ()
-    result.name, result.dtype, result.shape = name, bias.dtype, ir.Shape((*have[:2], *shape[2:]))
-    _insert_after(graph, bias, [*nodes, whole, expand])
-    return result
-
-
-def _sum(graph: ir.Graph, first: ir.Value | None, second: ir.Value | None, at: ir.Node) -> ir.Value:
-    """First + second, computed once for all layers that add the same two."""
-    assert first is not None
-    assert second is not None
-    name = f"{first.name}_plus_{second.name}"
-    known = next((use.node.outputs[0] for use in first.uses() if use.node.outputs[0].name == name), None)
-    if known is not None:
-        return known
-    add = ir.node("Add", [first, second])
-    total = add.outputs[0]
-    pairs = zip(dims(first) or (), dims(second) or (), strict=True)
-    total.name, total.dtype = name, first.dtype
-    total.shape = ir.Shape([b if a == 1 else a for a, b in pairs])
-    insert_before(graph, at, add)
-    return total
-
-
-def _insert_after(graph: ir.Graph, value: ir.Value, nodes: list[ir.Node]) -> None:
-    maker = value.producer()
-    if maker is None:
-        graph.insert_before(graph[0], nodes)
-    else:
-        graph.insert_after(maker, nodes)
 
 
 def _merged(scores: _Scores, value: ir.Value, product: ir.Node) -> tuple[_Call, ir.Node] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
 
@@ -88,6 +88,15 @@ def named_initializer(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value
 def insert_before(graph: ir.Graph, node: ir.Node, *nodes: ir.Node) -> None:
     """Put nodes in front of `node`."""
     graph.insert_before(node, list(nodes))
+
+
+def insert_after(graph: ir.Graph, value: ir.Value, nodes: Sequence[ir.Node]) -> None:
+    """Insert nodes behind the one that makes a value; at the graph's start for its inputs and constants."""
+    maker = value.producer()
+    if maker is None:
+        graph.insert_before(graph[0], nodes)
+    else:
+        graph.insert_after(maker, nodes)
 
 
 def live_nodes(graph: ir.Graph, operator: str) -> Iterator[ir.Node]:

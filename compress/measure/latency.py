@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compress.core.report import Latency, Ratio
+from compress.measure.clock import Clock
 from compress.measure.energy import find_meter
 from compress.measure.noise import Usage, machine_noise, unsteady
 from compress.measure.processes import PATIENCE_S, Timed, Worker, contenders_started
@@ -212,7 +213,7 @@ class _Race:
                 advance()
         before, used = self._usage(), self._used()
         with progress.track("measure speed", math.ceil(budget_s)) as advance:
-            clock = _Clock(budget_s)
+            clock = Clock(budget_s)
             while places := self._unfinished(clock, rounds):
                 self._round(places, turns)
                 advance(clock.whole_seconds())
@@ -244,12 +245,12 @@ class _Race:
     def _call(self, place: Place, calls: int) -> list[float]:
         return self._workers[place[0]].time(self._feeds[place], calls=calls)
 
-    def _unfinished(self, clock: _Clock, rounds: int | None) -> list[Place]:
+    def _unfinished(self, clock: Clock, rounds: int | None) -> list[Place]:
         """The places that want another round: all contenders of a workload or none."""
         wanted = {workload for workload in self._workloads if self._wants(workload, clock, rounds)}
         return [place for place in self._places if place[1] in wanted]
 
-    def _wants(self, workload: str, clock: _Clock, rounds: int | None) -> bool:
+    def _wants(self, workload: str, clock: Clock, rounds: int | None) -> bool:
         first, *others = self._workers
         done = len(self._rounds[first, workload])
         if rounds is not None or done < MINIMUM_ROUNDS:
@@ -281,22 +282,3 @@ class _Race:
         """
         own = 0.0 if self._device else time.process_time()
         return own + sum(worker.cpu_seconds() for worker in self._workers.values())
-
-
-class _Clock:
-    """The time that a race has taken, and how many whole seconds of it were not yet told."""
-
-    def __init__(self, budget_s: float) -> None:
-        self._start = time.monotonic()
-        self._budget_s = budget_s
-        self._told = 0
-
-    @property
-    def share(self) -> float:
-        """Of the budget: above 1 when it is spent."""
-        return (time.monotonic() - self._start) / max(self._budget_s, 1e-9)
-
-    def whole_seconds(self) -> int:
-        passed = min(int(time.monotonic() - self._start), math.ceil(self._budget_s))
-        fresh, self._told = passed - self._told, passed
-        return fresh

@@ -6,13 +6,18 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
+from contextlib import contextmanager
 from functools import cache as once
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from compress.core.paths import folder_digest, folder_files
+from compress.core.paths import folder_digest, folder_files, unwritable
 from compress.core.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MAKERS = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "onnxruntime-genai", "numpy")
 
@@ -23,6 +28,19 @@ def cache_folder() -> Path:
     if named:
         return Path(named).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "compress"
+
+
+@contextmanager
+def workspace() -> Iterator[Path]:
+    """A folder for a run's rows, inside the cache, gone at its end."""
+    root = cache_folder()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix="run.", dir=root)
+    except OSError as error:
+        raise unwritable(root, error) from None
+    with folder as name:
+        yield Path(name)
 
 
 def package_versions(names: tuple[str, ...] = _MAKERS) -> dict[str, str]:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.core.artifact import Artifact, ArtifactKind
 from compress.core.errors import BudgetMissed, CompressError, ExitCode
-from compress.core.paths import unwritable
 from compress.core.report import Speedup
 from compress.graph.io import graph_bytes
 from compress.graph.session import open_runner
 from compress.model.safety import checkpoint_bytes
 from compress.pipeline import evidence
 from compress.pipeline.beside import Beside, told_beside
-from compress.pipeline.cache import cache_folder, package_versions
+from compress.pipeline.cache import cache_folder, package_versions, workspace
 from compress.pipeline.contenders import FP32, RESULT, TORCH, TORCH_BFLOAT16, make_candidates
 from compress.pipeline.costs import costs_of
 from compress.pipeline.elsewhere import elsewhere, told_elsewhere, told_tokens
@@ -37,7 +33,8 @@ from compress.pipeline.workloads import headline_of
 from compress.runtime.preprocess import load_preprocessor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from compress.core.artifact import Progress
     from compress.core.operators import Operators, SavingLine
@@ -164,19 +161,6 @@ def _stopwatch(
 def source_of(plan: Plan) -> Artifact:
     """The checkpoint that a plan starts from."""
     return Artifact(kind=ArtifactKind.CHECKPOINT, folder=plan.model.folder, task=plan.model.task)
-
-
-@contextmanager
-def workspace() -> Iterator[Path]:
-    """A folder for a run's rows, inside the cache, gone at its end."""
-    root = cache_folder()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix="run.", dir=root)
-    except OSError as error:
-        raise unwritable(root, error) from None
-    with folder as name:
-        yield Path(name)
 
 
 def _result(plan: Plan, trial: Trial) -> tuple[Artifact, Recipe]:

@@ -13,7 +13,7 @@ from compress.core.errors import CompressError
 from compress.graph.cached import SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -41,6 +41,8 @@ class Decoder:
         written = json.loads((folder / SETTINGS).read_text(encoding="utf8"))["model"]
         ends = written.get("eos_token_id")
         self.context_length = int(written["context_length"])
+        # A state of fixed size, unlike keys and values, does not tell what it was some tokens ago.
+        self._rewinds = "conv" not in written["decoder"].get("layer_types", [])
         self.end_ids = frozenset(ends if isinstance(ends, list) else [ends]) - {None}
 
     def chat(self, prompt: str) -> str:
@@ -74,19 +76,30 @@ class Decoder:
         params = self._genai.GeneratorParams(self._model)
         # The runtime would end at the end of a text; whether that ends the work is the caller's choice.
         params.set_search_options(**{"do_sample": False, **search}, max_length=longest, min_length=longest)
-        generator = self._genai.Generator(self._model, params)
-        generator.append_tokens(prompt)
-        return Session(generator, prompt=prompt, longest=longest)
+        return Session(
+            lambda: self._genai.Generator(self._model, params),
+            prompt=prompt,
+            longest=longest,
+            rewinds=self._rewinds,
+        )
 
 
 class Session:
     """A prompt that was read and the tokens that follow it."""
 
-    def __init__(self, generator: Any, *, prompt: np.ndarray, longest: int) -> None:
-        self._generator = generator
+    def __init__(
+        self, begin: Callable[[], Any], *, prompt: np.ndarray, longest: int, rewinds: bool = True
+    ) -> None:
+        self._begin = begin
         self._prompt = prompt
         self._longest = longest
-        self._length = len(prompt)
+        self._rewinds = rewinds
+        self._read()
+
+    def _read(self) -> None:
+        self._generator = self._begin()
+        self._generator.append_tokens(self._prompt)
+        self._length = len(self._prompt)
 
     @property
     def is_full(self) -> bool:
@@ -106,7 +119,12 @@ class Session:
         return last
 
     def rewind(self) -> None:
-        """Forget all but the prompt. Its last token is read again, for the logits after it."""
+        """Forget all but the prompt. Its last token is read again, for the logits after it; all of it, where
+        the model keeps states that cannot be taken back.
+        """
+        if not self._rewinds:
+            self._read()
+            return
         self._generator.rewind_to(len(self._prompt) - 1)
         self._generator.append_tokens(self._prompt[-1:])
         self._length = len(self._prompt)

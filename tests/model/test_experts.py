@@ -31,8 +31,14 @@ def exported(folder, kind, target, **config):
     return step(genai, source, {"accuracy_level": 1, **config}, target).folder
 
 
-@pytest.mark.parametrize(("name", "bits"), [("qwen3-moe-wide", 4), ("qwen2-moe", 3), ("mixtral", 8)])
-def test_the_graph_writes_what_the_module_writes(name, bits, tiny_models, tmp_path):
+BUILT = [("qwen3-moe-wide", 4, 2), ("qwen2-moe", 3, 1), ("mixtral", 8, 2)]
+TRACED = [("deepseek-v3", 4, 1), ("olmoe", 3, 2), ("granite-moe", 8, 2), ("qwen3-moe", 4, 2)]
+"""Names, bits, and layers with experts. Qwen3-MoE has heads of 8, which the builder's attention does not
+rotate."""
+
+
+@pytest.mark.parametrize(("name", "bits", "layers"), BUILT + TRACED)
+def test_the_graph_writes_what_the_module_writes(name, bits, layers, tiny_models, tmp_path):
     source = quantized(tiny_models(name), tmp_path / "quantized", bits=bits)
     folder = exported(source, ArtifactKind.QUANTIZED, tmp_path / "made")  # which compares the logits
     model = compress.load(folder)
@@ -40,7 +46,6 @@ def test_the_graph_writes_what_the_module_writes(name, bits, tiny_models, tmp_pa
     session = model._decoder.session(ids, longest=len(ids) + NEW_TOKENS)
     assert [session.next() for _ in range(NEW_TOKENS)] == greedy(source, ids)
     nodes = onnx.load(folder / "model.onnx", load_external_data=False).graph.node
-    layers = 1 if name == "qwen2-moe" else 2
     assert sum(node.op_type == "QMoE" for node in nodes) == layers
 
 
@@ -142,10 +147,18 @@ def test_experts_that_no_block_divides_are_refused():
         make_banks({"a": layout}, [(Source("a", 0, 8),)], [(Source("a", 0, 8),)])
 
 
-def test_experts_that_are_not_exported_are_refused_by_name(tiny_models, tmp_path):
-    # Heads of 8 channels, which the runtime's attention does not rotate.
-    with pytest.raises(CompressError, match="Qwen3MoeForCausalLM sends tokens to experts") as caught:
-        exported(tiny_models("qwen3-moe"), ArtifactKind.CHECKPOINT, tmp_path / "made")
+@pytest.mark.parametrize("name", ["deepseek-v3", "olmoe"])
+def test_plain_experts_are_one_node_that_the_choice_is_traced_for(name, tiny_models, tmp_path):
+    folder = exported(tiny_models(name), ArtifactKind.CHECKPOINT, tmp_path / "made")  # which compares logits
+    nodes = onnx.load(folder / "model.onnx", load_external_data=False).graph.node
+    assert sum(node.op_type == "MoE" for node in nodes) == (1 if name == "deepseek-v3" else 2)
+    assert all(node.domain in ("", "com.microsoft") for node in nodes)
+
+
+def test_other_experts_are_refused_by_name(tiny_models, tmp_path):
+    # Its gates are limited, its products have biases.
+    with pytest.raises(CompressError, match=r"experts\.gate_up_proj' of GptOssForCausalLM") as caught:
+        exported(tiny_models("gpt-oss"), ArtifactKind.CHECKPOINT, tmp_path / "made")
     assert caught.value.code == "experts-unsupported"
 
 

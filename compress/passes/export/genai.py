@@ -36,9 +36,9 @@ from compress.decoder.cache_error import departures, refuse_departed
 from compress.decoder.codes import Codes
 from compress.decoder.fill import fill_codes
 from compress.decoder.parity import PROMPT, STEPS, compare_cached, compare_tokens
-from compress.decoder.routed import refuse_experts
 from compress.decoder.rows import RowNumbers
 from compress.decoder.skeleton import Values, filled, skeleton, streamed
+from compress.decoder.traced_experts import count_experts, fill_experts, mark_experts
 from compress.graph.cached import first_step
 from compress.graph.components import component_by_name
 from compress.graph.ort import OrtRunner
@@ -167,22 +167,31 @@ def _build(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: P
 
 def _trace(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: Path) -> ir.Model:
     rows: RowNumbers | None = None
-    refuse_experts(skeleton(artifact.folder))
+    values: Values | None = None
+    module = skeleton(artifact.folder)
+    experts = count_experts(module)
     if checkpoint is None:
         module = load_module(artifact.folder, artifact.task)
     else:
-        module = skeleton(artifact.folder)
         values = Values(checkpoint, module)
         rows = RowNumbers(values.matrices)
-        module = filled(module, lambda name: values.stand_in(name, rows).float())
+        module = filled(module, partial(_stand_in, values, rows))
+    plain = values or dict(module.named_parameters()).__getitem__
+    mark_experts(module, experts)
     if hasattr(module, "set_attn_implementation"):
         module.set_attn_implementation("eager")  # as products and a softmax, as for encoders
     shape = traced.cache_shape(module)
     model = traced.trace(module, shape, target / "traced.onnx")
     if checkpoint is not None and rows is not None:
         model = fill_codes(model, rows, Codes(checkpoint), accuracy_level=_EXACT)
+    if experts:
+        model = fill_experts(model, plain, values, accuracy_level=_EXACT)
     traced.write_settings(target, read_json(target / "config.json", code="config-missing"), shape)
     return ir.from_proto(model)
+
+
+def _stand_in(values: Values, rows: RowNumbers, name: str) -> torch.Tensor:
+    return values.stand_in(name, rows).float()
 
 
 def _module(artifact: Artifact, checkpoint: QuantizedCheckpoint | None) -> torch.nn.Module:

@@ -1,0 +1,184 @@
+"""Layers of experts in graphs that torch's exporter traces: one node for all experts of a layer.
+
+Which experts run depends on the text, which the exporter cannot keep open. The architectures of transformers
+5 hold a layer's experts in one module, called with tokens, the chosen experts and their weights. While it is
+traced that call leaves a mark in the graph, which is then written as QMoE, or as MoE for plain weights. What
+chooses (scores by softmax or sigmoid, groups of experts, biases, factors) is traced as it stands.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from onnx import helper
+from torch.nn.functional import silu
+
+from compress.core.errors import CompressError
+from compress.decoder.experts import GATED_SILU, BankReader, paired_rows, qmoe_inputs, read_banks
+from compress.graph.edit import MICROSOFT, Editor, attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onnx import ModelProto, NodeProto
+
+    from compress.decoder.experts import Bank
+    from compress.decoder.skeleton import Values
+
+_MARK = "compress"
+"""The domain of the nodes that stand for experts until they are written."""
+
+_LEAST = 1e-30
+"""For the logarithm of an expert's weight: MoE takes no weights, but gives their softmax."""
+
+
+def count_experts(module: torch.nn.Module) -> dict[str, int]:
+    """How many experts each module holds that holds a layer's, by its name.
+
+    Raises:
+        CompressError: some experts are computed in another way than down(silu(gate x) * up x), or are not
+            held as gates and ups (E, 2 N, K) and downs (E, K, N).
+    """
+    found = {name: part for name, part in module.named_modules() if _is_understood(part)}
+    known = {f"{name}.{own}" for name, part in found.items() for own, _ in part.named_parameters()}
+    for name, parameter in module.named_parameters():
+        if parameter.ndim == 3 and "experts" in name and name not in known:
+            message = f"the experts '{name}' of {type(module).__name__} are not gates and ups under SiLU"
+            raise CompressError("experts-unsupported", message, hint="this architecture is not supported yet")
+    return {name: len(part.get_parameter("down_proj")) for name, part in found.items()}
+
+
+def _is_understood(part: torch.nn.Module) -> bool:
+    own = {name: parameter.ndim for name, parameter in part.named_parameters()}
+    form = (getattr(part, "is_transposed", True), getattr(part, "has_post_expert_norm", True))
+    return own == {"gate_up_proj": 3, "down_proj": 3} and not any(form) and _is_gated_silu(part)
+
+
+def _is_gated_silu(part: Any) -> bool:
+    """Whether gates and ups are joined as in Shazeer 2020 (arXiv:2002.05202), seen by what some give."""
+    if not getattr(part, "has_gate", False):
+        return False
+    joined = torch.cartesian_prod(*2 * [torch.linspace(-40, 40, 64)])
+    gate, up = joined.chunk(2, dim=-1)
+    found: torch.Tensor = part._apply_gate(joined)
+    return bool(torch.allclose(found, silu(gate) * up))
+
+
+def mark_experts(module: torch.nn.Module, counts: dict[str, int]) -> None:
+    """Let experts, as `count_experts` found them, leave marks when the module is traced, without their
+    weights, in place.
+    """
+    for name, count in counts.items():
+        part = module.get_submodule(name)
+        part.forward = partial(_mark, name, count)
+        part._parameters.clear()
+
+
+def _mark(
+    name: str, count: int, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
+) -> torch.Tensor:
+    """Tokens (..., K) and their chosen experts (T, k) with weights (T, k), to what will be computed."""
+    tokens = hidden_states.reshape(-1, hidden_states.shape[-1])
+    weights = tokens.new_zeros(tokens.shape[0], count).scatter(1, top_k_index, top_k_weights.to(tokens.dtype))
+    made: torch.Tensor = torch.onnx.ops.symbolic(
+        f"{_MARK}::Experts",
+        [tokens, weights],
+        {"module": name, "k": top_k_index.shape[-1]},
+        dtype=tokens.dtype,
+        shape=tokens.shape,
+        version=1,
+    )
+    return made.reshape(hidden_states.shape)
+
+
+def fill_experts(
+    model: ModelProto, plain: Callable[[str], torch.Tensor], values: Values | None, *, accuracy_level: int
+) -> ModelProto:
+    """Write the marks of a traced graph, in place: as QMoE where `values` has codes of the experts, else as
+    MoE with the weights that `plain` gives by a parameter's name.
+
+    Raises:
+        CompressError: the codes have a form that QMoE does not take.
+    """
+    editor = Editor(model)
+    filler = _Filler(editor, plain, values, accuracy_level)
+    for node in editor.nodes:
+        if node.domain == _MARK:
+            editor.replace(node, filler.layer(node))
+    left = [entry for entry in model.opset_import if entry.domain != _MARK]
+    del model.opset_import[:]
+    model.opset_import.extend(left)
+    return editor.finish()
+
+
+class _Filler:
+    """Writes the experts of one layer after the other."""
+
+    def __init__(
+        self,
+        editor: Editor,
+        plain: Callable[[str], torch.Tensor],
+        values: Values | None,
+        accuracy_level: int,
+    ) -> None:
+        self._editor, self._plain, self._values = editor, plain, values
+        self._reader = None if values is None else BankReader(values.checkpoint)
+        self._accuracy_level = accuracy_level
+
+    def layer(self, mark: NodeProto) -> list[NodeProto]:
+        """What takes the place of a mark."""
+        said = attributes(mark)
+        module, chosen = said["module"].decode(), {"k": said["k"], **GATED_SILU}
+        gate_up, down = f"{module}.gate_up_proj", f"{module}.down_proj"
+        banks = None if self._values is None else read_banks(self._values, gate_up, down)
+        if banks is None:
+            return self._moe(mark, gate_up, down, chosen)
+        stored = [self._stored(bank, hint) for bank, hint in zip(banks, (gate_up, down), strict=True)]
+        x, weights = mark.input
+        form = {"expert_weight_bits": banks[0].bits, "block_size": banks[0].block_size}
+        node = helper.make_node(
+            "QMoE",
+            qmoe_inputs(x, weights, stored, weights),
+            mark.output,
+            name=f"{module}/QMoE",
+            domain=MICROSOFT,
+            accuracy_level=self._accuracy_level,
+            normalize_routing_weights=0,
+            **chosen,
+            **form,
+        )
+        return [node]
+
+    def _stored(self, bank: Bank, hint: str) -> tuple[str, str, str]:
+        """The names of codes, scales and zero points ("" where all are in the middle)."""
+        reader, add = self._reader, self._editor.add
+        assert reader is not None
+        scales = reader.scales(bank)
+        if reader.is_half(bank):
+            half = add(scales.astype("float16"), f"{hint}.scales_fp16")
+            name = self._editor.derive("Cast", [half], f"{hint}.scales", to=helper.TensorProto.FLOAT)
+        else:
+            name = add(scales, f"{hint}.scales")
+        zeros = "" if reader.is_centred(bank) else add(reader.zeros(bank), f"{hint}.qzeros")
+        return add(reader.weights(bank), f"{hint}.qweight"), name, zeros
+
+    def _moe(self, mark: NodeProto, gate_up: str, down: str, chosen: dict[str, Any]) -> list[NodeProto]:
+        """The softmax of the weights' logarithms, times their sum, is the weights."""
+        editor, (x, weights), y = self._editor, mark.input, mark.output[0]
+        above, scores, mean, total = (editor.fresh(f"{y}_{name}") for name in ("max", "log", "mean", "sum"))
+        least = editor.add(torch.tensor(_LEAST).numpy(), f"{y}_least")
+        axes = editor.add(torch.tensor([-1]).numpy(), f"{y}_axes")
+        stored = [
+            editor.add(paired_rows(self._plain(gate_up).detach()).numpy(), f"{gate_up}.weight"),
+            editor.add(self._plain(down).detach().numpy(), f"{down}.weight"),
+        ]
+        inputs = [x, scores, stored[0], "", stored[1]]
+        return [
+            helper.make_node("Max", [weights, least], [above]),
+            helper.make_node("Log", [above], [scores]),
+            helper.make_node("MoE", inputs, [mean], domain=MICROSOFT, normalize_routing_weights=0, **chosen),
+            helper.make_node("ReduceSum", [weights, axes], [total], keepdims=1),
+            helper.make_node("Mul", [mean, total], [y]),
+        ]
