@@ -104,6 +104,17 @@ CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
         {**_WIDE, **_EXPERTS, "num_local_experts": 8},
         "text-generation",
     ),
+    "jamba": (
+        "JambaForCausalLM",
+        {
+            **_WIDE,
+            "num_experts": 1,
+            "use_mamba_kernels": False,
+            "attn_layer_period": 2,
+            "attn_layer_offset": 1,
+        },
+        "text-generation",
+    ),
     "gpt-oss": (
         "GptOssForCausalLM",
         {**_WIDE, **_EXPERTS, "num_local_experts": 8, "sliding_window": 16},

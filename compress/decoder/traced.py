@@ -107,17 +107,25 @@ def cache_shape(module: torch.nn.Module) -> Shape:
     from transformers import DynamicCache
 
     with torch.inference_mode():
-        cache = module(input_ids=torch.ones(1, 2, dtype=torch.int64), use_cache=True).past_key_values
-    if not isinstance(cache, DynamicCache) or not cache.layers:
-        message = f"the model's cache is a {type(cache).__name__}, expected keys and values of each layer"
-        raise CompressError("cache-unsupported", message, hint="models without attention are not supported")
-    found = [getattr(layer, part, None) for layer in cache.layers for part in ("keys", "values")]
-    shapes = [() if one is None else tuple(one.shape) for one in found]
-    if any(len(shape) != 4 for shape in shapes):
-        message = f"the layers' keys and values have the shapes {sorted(set(shapes))}, expected four axes"
-        hint = "models some of whose layers keep other states than keys and values are not supported"
+        outputs = module(input_ids=torch.ones(1, 2, dtype=torch.int64), use_cache=True)
+    cache = getattr(outputs, "past_key_values", None)
+    layers = cache.layers if isinstance(cache, DynamicCache) else []
+    found = [_kept(layer) for layer in layers]
+    others = [str(index) for index, own in enumerate(found) if len(own) < 2]
+    if others or not found:
+        where = f"layers {', '.join(others[:8])}{' and more' * (len(others) > 8)}" if found else "its layers"
+        message = f"{type(module).__name__} keeps something else than keys and values in {where}"
+        hint = "decoders with recurrent layers are not supported, but for LFM2's short convolutions"
         raise CompressError("cache-unsupported", message, hint=hint)
-    return Shape(tuple((shape[1], shape[3]) for shape in shapes))
+    return Shape(tuple(one for own in found for one in own))
+
+
+def _kept(layer: Any) -> list[tuple[int, int]]:
+    """Heads and width of a layer's keys and values; fewer than two where it keeps something else, or more."""
+    if getattr(layer, "conv_states", None):
+        return []
+    parts = [getattr(layer, name, None) for name in ("keys", "values")]
+    return [(one.shape[1], one.shape[3]) for one in parts if one is not None and one.ndim == 4]
 
 
 def input_names(shape: Shape) -> list[str]:

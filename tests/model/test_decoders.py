@@ -129,3 +129,12 @@ def test_export_is_for_decoders_alone(tiny_models, tmp_path):
     with pytest.raises(compress.core.errors.CompressError) as caught:
         step(genai, source, {}, tmp_path / "made")
     assert caught.value.code == "task-unsupported"
+
+
+def test_decoders_with_recurrent_layers_are_refused_by_name(decoders, tmp_path):
+    source = Artifact(kind=ArtifactKind.CHECKPOINT, folder=decoders("jamba"), task="text-generation")
+    with pytest.raises(
+        compress.core.errors.CompressError, match="JambaForCausalLM .* in layers 0$"
+    ) as caught:
+        step(genai, source, {}, tmp_path / "made")
+    assert caught.value.code == "cache-unsupported"
