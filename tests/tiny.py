@@ -49,6 +49,7 @@ _LATENT = {
 CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
     # By ONNX Runtime GenAI's builder: grouped queries, tied and untied, q/k norms, offset norms, biases.
     "llama-wide": ("LlamaForCausalLM", _WIDE, "text-generation"),
+    "llama-heads": ("LlamaForCausalLM", {**_WIDE, "num_key_value_heads": 4}, "text-generation"),
     "llama-tied": ("LlamaForCausalLM", {**_WIDE, "tie_word_embeddings": True}, "text-generation"),
     "qwen2": ("Qwen2ForCausalLM", {**_WIDE, "tie_word_embeddings": True}, "text-generation"),
     "qwen3-wide": ("Qwen3ForCausalLM", _WIDE, "text-generation"),

@@ -10,12 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
+from compress.graph.cached import PAST
+from compress.graph.ort import OrtRunner
 from compress.model.dequantize import load_dequantized
 from compress.model.load import load_module
 from compress.model.structure.widths import WIDTHS, read_widths
 from compress.passes.export import genai
 from compress.passes.heal import distill
-from compress.passes.prune import ffn
+from compress.passes.prune import ffn, heads
 from compress.passes.quantize import gptq
 from tests.model.test_heal import texts
 from tests.unit.graphs import PROFILE
@@ -76,3 +78,18 @@ def test_gptq_and_the_graph_with_a_cache_keep_the_widths(uneven, tmp_path):
     assert float((expected.exp() * (expected - found)).sum(-1).mean()) < 0.01
     if load_module(pruned.folder, TASK).config.model_type == "llama":  # tracing others takes long
         assert applied(genai, made, tmp_path / "graph").kind is ArtifactKind.GENAI
+
+
+def test_the_graph_with_a_cache_has_other_heads_in_each_layer(tiny_copy, tmp_path):
+    """One layer keeps two heads of four, the other all; the export compares the logits itself."""
+    folder = tiny_copy("llama-heads")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.layers.0.self_attn.o_proj.weight"] *= 0.01
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    original = Artifact(kind=ArtifactKind.CHECKPOINT, folder=folder, task=TASK)
+    pruned = applied(heads, original, tmp_path / "pruned", ratio=0.25, uniform=False)
+    attention = [layer.self_attn for layer in load_module(pruned.folder, TASK).model.layers]
+    assert [part.k_proj.out_features // part.head_dim for part in attention] == [2, 4]
+    made = applied(genai, pruned, tmp_path / "graph")
+    cache = [spec.shape for spec in OrtRunner(made.graph).inputs if spec.name.startswith(PAST)]
+    assert {shape[1] for shape in cache} == {4}
