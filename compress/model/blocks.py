@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn import Conv1d, Conv2d, Conv3d
 
 from compress.core.errors import CompressError
 from compress.model.observe import Weight
 from compress.model.producers import LoadedBlock
 from compress.model.quantized import QuantizedMatrix, write_block
-from compress.model.rounding import Rounded, Scheme, facts, round_matrices
+from compress.model.rounding import UNREAD, Rounded, Scheme, facts, round_matrices
 from compress.model.scaling import BlockScaler, Scaled
 from compress.model.statistics import InputStatistics, SharedInput
 from compress.numerics.hessian import Hessian
@@ -64,11 +65,14 @@ class BlockQuantizer:
         return {name: value.data for name, value in parameters.items() if self._is_wanted(name, value, block)}
 
     def _is_wanted(self, name: str, value: torch.Tensor, block: torch.nn.Module) -> bool:
-        if value.ndim not in (2, 3) or value[0].numel() * len(value) < self.minimum_elements:
+        experts = _experts(block)
+        is_stack = any(value is one for one in experts)
+        if not (is_stack or value.ndim == 2) or value.numel() < self.minimum_elements:
             return False
         if any(fnmatchcase(name, pattern) for pattern in self.exclude):
             return False
-        return value.ndim == 3 or len(value) not in _expert_counts(block)
+        # A matrix of as many rows as there are experts is their router, which stays as it is.
+        return is_stack or len(value) not in {len(one) for one in experts}
 
     def _observe(self, index: int, chosen: Tensors) -> list[SharedInput]:
         statistics = InputStatistics(chosen)
@@ -109,6 +113,7 @@ class BlockQuantizer:
                 values = rounded.values()
                 found[_label(weight)] = facts(rounded, matrix, values)
                 _write(chosen, weight, values)
+        found |= {name: {"why": UNREAD} for name in chosen.keys() - {weight.name for weight in done}}
         return done, found
 
     def _curvature(self, index: int, shared: SharedInput, scaled: Scaled) -> list[np.ndarray]:
@@ -190,9 +195,10 @@ def _unreached(inputs: list[SharedInput], chosen: Tensors) -> list[SharedInput]:
     return [SharedInput(Hessian(_read(chosen, weight).shape[1]), weights=[weight]) for weight in missing]
 
 
-def _expert_counts(block: torch.nn.Module) -> set[int]:
-    """How many experts a block has: a matrix of so many rows is their router, which stays as it is."""
-    return {len(value) for value in block.parameters() if value.ndim == 3}
+def _experts(block: torch.nn.Module) -> list[torch.Tensor]:
+    """The parameters of a block that hold the matrices of several experts: not kernels of convolutions."""
+    parts = [part for part in block.modules() if not isinstance(part, (Conv1d, Conv2d, Conv3d))]
+    return [value for part in parts for value in part.parameters(recurse=False) if value.ndim == 3]
 
 
 def _slice(chosen: Tensors, weight: Weight) -> torch.Tensor:

@@ -183,12 +183,20 @@ def facts(rounded: Rounded, matrix: np.ndarray, values: np.ndarray) -> dict[str,
     return {"relative_error": relative, "damping": rounded.damping, "why": rounded.why}
 
 
+UNREAD = "no product reads it"
+"""Of a matrix that stays as it is."""
 _MANY = 8
 
 
 def rounded_only(reasons: dict[str, str]) -> list[str]:
-    """A sentence for each matrix that was rounded to searched grids, or one for many."""
+    """A sentence for each matrix that was rounded to searched grids or left as it is, or one for many."""
+    left = {name: why for name, why in reasons.items() if why == UNREAD}
+    rounded = {name: why for name, why in reasons.items() if why != UNREAD}
+    return [*_sentences(rounded, "rounded without feedback"), *_sentences(left, "left as it is")]
+
+
+def _sentences(reasons: dict[str, str], fate: str) -> list[str]:
     if len(reasons) <= _MANY:
-        return [f"{name} was rounded without feedback: {why}" for name, why in reasons.items()]
+        return [f"{name} was {fate}: {why}" for name, why in reasons.items()]
     name, why = next(iter(reasons.items()))
-    return [f"{len(reasons)} matrices were rounded without feedback, as {name}: {why}"]
+    return [f"{len(reasons)} matrices were {fate}, as {name}: {why}"]

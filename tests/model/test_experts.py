@@ -17,7 +17,7 @@ from compress.decoder.skeleton import Values, skeleton
 from compress.model.dequantize import load_dequantized
 from compress.model.load import load_module
 from compress.model.quantized import Layout, QuantizedCheckpoint, QuantizedMatrix, write_block, write_index
-from compress.model.rounding import rounded_only
+from compress.model.rounding import UNREAD, rounded_only
 from compress.passes.export import genai
 from compress.passes.quantize import round as rounding
 from tests.model.test_decoders import NEW_TOKENS, greedy, step
@@ -182,5 +182,7 @@ def test_one_text_that_agrees_is_enough_where_scores_may_tie(monkeypatch):
 def test_many_matrices_that_were_only_rounded_are_one_sentence():
     few = rounded_only({"a": "3 tokens", "b": "4 tokens"})
     assert few == ["a was rounded without feedback: 3 tokens", "b was rounded without feedback: 4 tokens"]
+    left = rounded_only({"a": "3 tokens", "b": UNREAD})
+    assert left == ["a was rounded without feedback: 3 tokens", "b was left as it is: no product reads it"]
     (line,) = rounded_only({f"m{i}": "3 tokens" for i in range(9)})
     assert line == "9 matrices were rounded without feedback, as m0: 3 tokens"
