@@ -26,7 +26,7 @@ class Decoder:
         Raises:
             CompressError: the runtime is not installed, or cannot load the folder.
         """
-        self._genai = _runtime()
+        self._genai, self._folder = _runtime(), folder
         config = self._genai.Config(str(folder))
         # The runtime takes tokens like the padding at the end of a prompt for padding, also where that is
         # the end of a turn. There is none here, one prompt at a time.
@@ -52,6 +52,10 @@ class Decoder:
             CompressError: the model has no template.
         """
         turns = json.dumps([{"role": "user", "content": prompt}])
+        # Asked here and not of the runtime, which has crashed (not raised) where there is none.
+        if not _has_template(self._folder):
+            message = "this model's conversations have no template"
+            raise CompressError("chat-unsupported", message, hint="leave chat out")
         try:
             tokenizer = self._genai.Tokenizer(self._model)
             return str(tokenizer.apply_chat_template(turns, add_generation_prompt=True))
@@ -82,6 +86,14 @@ class Decoder:
             longest=longest,
             rewinds=self._rewinds,
         )
+
+
+def _has_template(folder: Path) -> bool:
+    """Whether a folder says how turns of a conversation are written."""
+    if (folder / "chat_template.jinja").exists():
+        return True
+    written = folder / "tokenizer_config.json"
+    return written.exists() and bool(json.loads(written.read_text(encoding="utf8")).get("chat_template"))
 
 
 class Session:
