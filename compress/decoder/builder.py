@@ -19,7 +19,7 @@ import torch
 
 from compress.core.errors import CompressError
 from compress.decoder.routed import ALIKE, Experts, Routed, is_normalized, refuse_others
-from compress.decoder.traced import THREADS
+from compress.decoder.traced import THREADS, rotary_settings
 from compress.graph.cached import SETTINGS
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ decoders whose graphs agree with transformers 5 (Olmo's and Gemma 3's do not, an
 
 def is_built(config: dict[str, Any]) -> bool:
     """Whether the builder knows the architecture of a `config.json`, and the runtime its attention."""
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    rope = rotary_settings(config)
     share = rope.get("partial_rotary_factor") or config.get("partial_rotary_factor") or 1
     heads = config.get("num_attention_heads") or 1
     width = config.get("head_dim") or config.get("hidden_size", 0) // heads

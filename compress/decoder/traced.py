@@ -208,11 +208,16 @@ def write_settings(folder: Path, config: dict[str, Any], shape: Shape) -> None:
     (folder / SETTINGS).write_text(text, encoding="utf8")
 
 
+def rotary_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What a `config.json` says of rotary positions, under its name of today or of before."""
+    return config.get("rope_parameters") or config.get("rope_scaling") or {}
+
+
 def _one_table(config: dict[str, Any]) -> list[int]:
     """Tokens up to which one table of rotary positions holds, where longer texts get another one (LongRoPE,
     arXiv:2402.13753; dynamic NTK): a traced graph has the table of short texts.
     """
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    rope = rotary_settings(config)
     if rope.get("rope_type", rope.get("type")) not in _SEVERAL_TABLES:
         return []
     named = "original_max_position_embeddings"

@@ -18,6 +18,7 @@ from torch.nn.functional import silu
 from compress.core.errors import CompressError
 from compress.decoder.experts import GATED_SILU, BankReader, paired_rows, qmoe_inputs, read_banks
 from compress.graph.edit import MICROSOFT, Editor, attributes
+from compress.graph.quantized import store_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,14 +156,9 @@ class _Filler:
         """The names of codes, scales and zero points ("" where all are in the middle)."""
         reader, add = self._reader, self._editor.add
         assert reader is not None
-        scales = reader.scales(bank)
-        if reader.is_half(bank):
-            half = add(scales.astype("float16"), f"{hint}.scales_fp16")
-            name = self._editor.derive("Cast", [half], f"{hint}.scales", to=helper.TensorProto.FLOAT)
-        else:
-            name = add(scales, f"{hint}.scales")
+        scales = store_scale(self._editor, reader.scales(bank), f"{hint}.scales")
         zeros = "" if reader.is_centred(bank) else add(reader.zeros(bank), f"{hint}.qzeros")
-        return add(reader.weights(bank), f"{hint}.qweight"), name, zeros
+        return add(reader.weights(bank), f"{hint}.qweight"), scales, zeros
 
     def _moe(self, mark: NodeProto, gate_up: str, down: str, chosen: dict[str, Any]) -> list[NodeProto]:
         """The softmax of the weights' logarithms, times their sum, is the weights."""

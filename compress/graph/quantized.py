@@ -89,12 +89,13 @@ def store_blocks(editor: Editor, packed: Packed, hint: str, *, rows: bool = Fals
     Scales that are exact in fp16 are stored so, and widened by the runtime while it loads the graph.
     """
     data = editor.add(packed.rows if rows else packed.data, f"{hint}_q{packed.bits}")
-    scale = _store_scale(editor, packed.scale, f"{hint}_scales")
+    scale = store_scale(editor, packed.scale, f"{hint}_scales")
     zero = "" if packed.zero is None else editor.add(packed.zero, f"{hint}_zeros")
     return Blocks(packed=packed, data=data, scale=scale, zero=zero)
 
 
-def _store_scale(editor: Editor, scale: np.ndarray, name: str) -> str:
+def store_scale(editor: Editor, scale: np.ndarray, name: str) -> str:
+    """Add scales float32; those that are exact in fp16 are stored so, and widened when a graph is loaded."""
     with np.errstate(over="ignore"):
         half = scale.astype(np.float16)
     if np.array_equal(half.astype(np.float32), scale):

@@ -62,10 +62,12 @@ class BlockQuantizer:
         """The matrices of a loaded block that are quantized, by name."""
         path = f"{self.walk.prefix}.{index}"
         parameters = {f"{path}.{name}": value for name, value in block.named_parameters()}
-        return {name: value.data for name, value in parameters.items() if self._is_wanted(name, value, block)}
-
-    def _is_wanted(self, name: str, value: torch.Tensor, block: torch.nn.Module) -> bool:
         experts = _experts(block)
+        return {
+            name: value.data for name, value in parameters.items() if self._is_wanted(name, value, experts)
+        }
+
+    def _is_wanted(self, name: str, value: torch.Tensor, experts: list[torch.Tensor]) -> bool:
         is_stack = any(value is one for one in experts)
         if not (is_stack or value.ndim == 2) or value.numel() < self.minimum_elements:
             return False
@@ -113,7 +115,8 @@ class BlockQuantizer:
                 values = rounded.values()
                 found[_label(weight)] = facts(rounded, matrix, values)
                 _write(chosen, weight, values)
-        found |= {name: {"why": UNREAD} for name in chosen.keys() - {weight.name for weight in done}}
+        read = {weight.name for weight in done}
+        found |= {name: {"why": UNREAD} for name in chosen if name not in read}
         return done, found
 
     def _curvature(self, index: int, shared: SharedInput, scaled: Scaled) -> list[np.ndarray]:

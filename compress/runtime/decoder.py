@@ -11,6 +11,7 @@ import numpy as np
 from compress.core.cores import usable_cores
 from compress.core.errors import CompressError
 from compress.graph.cached import SETTINGS
+from compress.runtime.files import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -92,8 +93,7 @@ def _has_template(folder: Path) -> bool:
     """Whether a folder says how turns of a conversation are written."""
     if (folder / "chat_template.jinja").exists():
         return True
-    written = folder / "tokenizer_config.json"
-    return written.exists() and bool(json.loads(written.read_text(encoding="utf8")).get("chat_template"))
+    return bool(read_settings(folder / "tokenizer_config.json").get("chat_template"))
 
 
 class Session:

@@ -52,7 +52,7 @@ def greedy(quantized: Path, ids: list[int]) -> list[int]:
 
 
 BUILT = ["llama-tied", "qwen3-wide", "gemma2-wide", "phi3-wide", "mistral", "lfm2"]
-TRACED = ["gpt2", "falcon"]
+TRACED = ["gpt2", "falcon", "phi3-long"]
 
 
 @pytest.mark.parametrize("name", BUILT + TRACED)

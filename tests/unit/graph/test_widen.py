@@ -42,7 +42,7 @@ def test_results_are_those_of_bfloat16():
     np.testing.assert_array_equal(found, narrow.float().numpy())
 
 
-def test_other_graphs_stay_as_they_are():
+def test_arithmetic_makes_float32():
     model = ir.from_proto(written([1.0] * 4))
     widen_bfloat16(model.graph)
     nodes = [node.op_type for node in model.graph if node.op_type != "Cast"]
