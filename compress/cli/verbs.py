@@ -18,6 +18,7 @@ from compress.cli import (
     recipes,
     report,
     run,
+    sample,
     verify,
     vote,
 )
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
         run,
         plan,
         inspect,
+        sample,
         package,
         bench,
         eval,

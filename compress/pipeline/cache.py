@@ -79,6 +79,6 @@ def cached_bytes(folder: Path) -> int:
 def clean(folder: Path) -> int:
     """Remove everything that this tool put into its cache; the bytes that were freed."""
     before = cached_bytes(folder) if folder.exists() else 0
-    for name in ("steps", "gguf", "failed"):
+    for name in ("steps", "gguf", "sampled", "failed"):
         shutil.rmtree(folder / name, ignore_errors=True)
     return before - (cached_bytes(folder) if folder.exists() else 0)

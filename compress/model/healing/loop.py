@@ -50,6 +50,8 @@ _PAYS = 0.9
 """What another kind of step must take at most, as a share of the plain one's time."""
 _TRIED_ROWS = 2
 """Of a batch of a language model, by which kinds of step are compared: one has as many products for each."""
+_TURNS = 4
+"""Steps of each kind in turn, the first of them to warm up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,16 +202,17 @@ def _single(found: Answer) -> Answer:
 
 
 def take_fastest(healer: Healer) -> None:
-    """Choose the arithmetic of steps, and how attention is computed, by doing two steps of each kind
-    (nothing is learned): what is fastest depends on the processor and on how long sequences are.
+    """Choose the arithmetic of steps, and how attention is computed, by doing three steps of each kind
+    (nothing is learned): what is fastest depends on the processor and on how long sequences are. They are
+    compared turn by turn, since a program that comes or goes meanwhile would else speak for one kind.
     """
     module: Any = healer.student
     own = getattr(module.config, "_attn_implementation", None)
     kinds = [own, "eager"] if own == "sdpa" else [own]
     ways = [(kind, mixed) for mixed in (False, True) for kind in kinds]
-    seconds = {way: _step_seconds(healer, *way) for way in ways}
-    best = min(ways, key=lambda way: seconds[way])
-    kind, mixed = best if seconds[best] < _PAYS * seconds[ways[0]] else ways[0]
+    turns = np.array([[_step_seconds(healer, *way) for way in ways] for _ in range(_TURNS)])[1:]
+    relative = np.median(turns / turns[:, :1], axis=0)
+    kind, mixed = ways[int(relative.argmin())] if relative.min() < _PAYS else ways[0]
     _attend(module, kind)
     healer.schedule = replace(healer.schedule, bfloat16=mixed)
     if mixed and healer.losses.heads is not None:
@@ -223,17 +226,17 @@ def _attend(module: Any, kind: str | None) -> None:
 
 
 def _step_seconds(healer: Healer, kind: str | None, mixed: bool) -> float:
-    """The less of two steps of a middling batch, after one to warm up."""
+    """What a step of a middling batch takes."""
     batch = sorted(healer.batches, key=lambda one: one.mask.numel())[len(healer.batches) // 2]
     batch = batch if healer.losses.heads is None else batch.rows(slice(_TRIED_ROWS))
     _attend(healer.student, kind)
-    times = []
-    for _ in range(3):
-        start = time.monotonic()
-        with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=mixed):
-            found = healer.answer(batch.student)
-        tensors = [one for one in (found.hidden, found.features, *found.logits.values()) if one is not None]
-        torch.stack([one.float().square().mean() for one in tensors]).sum().backward()
-        times.append(time.monotonic() - start)
+    start = time.monotonic()
+    with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=mixed):
+        found = healer.answer(batch.student)
+    tensors = [one for one in (found.hidden, found.features, *found.logits.values()) if one is not None]
+    torch.stack([one.float().square().mean() for one in tensors]).sum().backward()
+    if batch.device.type == "cuda":
+        torch.cuda.synchronize()  # it has only been asked so far
+    seconds = time.monotonic() - start
     healer.student.zero_grad(set_to_none=True)
-    return min(times[1:])
+    return seconds

@@ -144,6 +144,15 @@ def test_the_fastest_kind_of_step_is_taken_where_it_pays(monkeypatch, seconds, e
     assert (one.student.config._attn_implementation, one.schedule.bfloat16) == expected
 
 
+@pytest.mark.parametrize("quiet", range(16))
+def test_a_program_that_comes_meanwhile_decides_nothing(monkeypatch, quiet):
+    one, known = healer(), dict(zip(WAYS, (1.0, 1.1, 0.8, 0.6), strict=True))
+    slower = iter([1.0] * quiet + [5.0] * 16)
+    monkeypatch.setattr(loop, "_step_seconds", lambda healer, kind, mixed: known[kind, mixed] * next(slower))
+    take_fastest(one)
+    assert (one.student.config._attn_implementation, one.schedule.bfloat16) == WAYS[3]
+
+
 def test_to_look_for_it_teaches_nothing():
     one = healer()
     before = one.student.weight.detach().clone()

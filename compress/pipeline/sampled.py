@@ -1,0 +1,162 @@
+"""What a language model writes by itself, as a file to calibrate on. Finished batches survive a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from compress.core.errors import CompressError
+from compress.core.paths import refuse_unwritable, unwritable
+from compress.data.sample import sample_texts
+from compress.data.unlabelled import load_unlabelled
+from compress.model.arithmetic import has_bfloat16
+from compress.model.load import load_module
+from compress.model.sampling import first_tokens, never_text, opening, written
+from compress.pipeline.cache import cache_folder, package_versions
+from compress.runtime.limits import max_tokens, text_config
+from compress.runtime.text import load_tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from compress.core.artifact import Advance, Progress
+    from compress.model.resolve import Model
+
+TASK = "text-generation"
+_ROWS = 128
+"""Texts that are written at once, at most."""
+_CACHE_BYTES = 1 << 30
+"""Of keys and values, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """So many texts of so many tokens each, whose first words are some of those in `like` (files, folders or
+    Hub data sets; none: the shipped sample's).
+    """
+
+    count: int
+    length: int
+    like: tuple[str, ...] = ()
+    seed: int = 0
+
+
+def sample_to(model: Model, out: Path, wanted: Wanted, *, offline: bool, progress: Progress) -> None:
+    """Write texts of `model` as JSON lines.
+
+    Raises:
+        CompressError: the model is no language model or reads less than `length`, what they are to be like
+            cannot be read, or `out` cannot be written.
+    """
+    _refuse(model, wanted.length)
+    texts = _texts(wanted.like, offline=offline)
+    try:
+        parts = _kept(model, wanted, texts, progress)
+        found = [text for part in parts for text in json.loads(part.read_text(encoding="utf8"))]
+        _write(out, "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in found))
+    except OSError as error:
+        raise unwritable(out, error) from error
+
+
+def refuse_out(out: Path) -> None:
+    """Refuse a file that is there, or that could not be written; look at this before any long work.
+
+    Raises:
+        CompressError: as it says, or its name does not end in .jsonl.
+    """
+    if out.suffix != ".jsonl":
+        message = f"{out} is not the name of a file of JSON lines"
+        raise CompressError("output-invalid", message, hint="name a .jsonl")
+    if out.exists():
+        raise CompressError("output-exists", f"{out} exists already", hint="name another file with --out")
+    refuse_unwritable(out)
+
+
+def _refuse(model: Model, length: int) -> None:
+    if model.task != TASK:
+        message = f"{model.ref} does {model.task}: it writes no text"
+        raise CompressError("sample-task", message, hint="only language models write text")
+    limit = max_tokens(config=model.config, tokenizer={}, sentence={})
+    if length > limit:
+        message = f"{model.ref} reads at most {limit:,} tokens, not {length:,}"
+        raise CompressError("sample-length", message, hint=f"pass --length {limit}")
+
+
+def _texts(like: tuple[str, ...], *, offline: bool) -> list[str]:
+    if not like:
+        return list(sample_texts())
+    return [str(row["text"]) for row in load_unlabelled(like, task=TASK, offline=offline).rows]
+
+
+def _kept(model: Model, wanted: Wanted, texts: list[str], progress: Progress) -> list[Path]:
+    """The files of all batches, those that an earlier run did not finish written."""
+    named = [model.digest, wanted.length, wanted.seed, texts, package_versions()]
+    key = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:40]
+    folder, rows = cache_folder() / "sampled" / key, _rows(model, wanted.length)
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = [min(rows, wanted.count - start) for start in range(0, wanted.count, rows)]
+    files = [folder / f"{number}-{size}.json" for number, size in enumerate(sizes)]
+    with progress.track("write texts", total=wanted.count * wanted.length) as advance:
+        writer = None
+        for number, (file, size) in enumerate(zip(files, sizes, strict=True)):
+            if file.exists():
+                advance(size * wanted.length)
+                continue
+            writer = writer or Writer(model, texts)
+            _write(file, json.dumps(writer.batch(number, size, wanted, advance)))
+    return files
+
+
+def _write(path: Path, text: str) -> None:
+    """A file that is whole or not there."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf8")
+    os.replace(part, path)
+
+
+def _rows(model: Model, length: int) -> int:
+    """Texts that are written at once: as many as the keys and values of have room."""
+    config = text_config(model.config)
+    heads = int(config.get("num_attention_heads") or config.get("n_head") or 1)
+    layers = int(config.get("num_hidden_layers") or config.get("n_layer") or 1)
+    width = int(config.get("hidden_size") or config.get("n_embd") or config.get("d_model") or 1)
+    shared = int(config.get("num_key_value_heads") or heads)
+    token = 2 * layers * shared * int(config.get("head_dim") or width // heads) * 4
+    return max(4, min(_ROWS, _CACHE_BYTES // (token * length)))
+
+
+class Writer:
+    """A language model, loaded to write."""
+
+    def __init__(self, model: Model, texts: list[str]) -> None:
+        cuda = torch.cuda.is_available()
+        dtype = torch.bfloat16 if cuda or has_bfloat16() else torch.float32
+        self._module: Any = load_module(model.folder, model.task, dtype=dtype).to("cuda" if cuda else "cpu")
+        if not cuda and self._module.config._attn_implementation == "sdpa":
+            self._module.set_attn_implementation("eager")  # of one new token it takes .8 of the time
+        self._tokenizer = load_tokenizer(model.folder)
+        self._tokenizer.no_truncation()
+        self._without = never_text(self._tokenizer, self._module.get_output_embeddings().weight.shape[0])
+        self._first = first_tokens(self._tokenizer, texts)
+
+    def batch(self, number: int, size: int, wanted: Wanted, advance: Advance) -> list[str]:
+        """The texts of one batch."""
+        chosen = np.random.default_rng([wanted.seed, number]).choice(self._first, size)
+        before = np.tile(np.array(opening(self._tokenizer), np.int64), (size, 1))
+        begun = np.concatenate([before, chosen[:, None]], axis=1)
+        advance(begun.size)
+        ids = written(
+            self._module,
+            begun,
+            length=wanted.length,
+            without=self._without,
+            seed=(wanted.seed, number),
+            advance=advance,
+        )
+        return [str(text) for text in self._tokenizer.decode_batch(ids.tolist(), skip_special_tokens=True)]
