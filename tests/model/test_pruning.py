@@ -217,6 +217,15 @@ def test_what_inspect_says_is_what_goes(name, tiny_models, tmp_path):
         assert before - parameters(pruned.folder, name) == said[key]
 
 
+@pytest.mark.parametrize("name", ["qwen3-moe", "deepseek-v3"])
+def test_inspect_knows_a_mixture_of_experts(name, tiny_models):
+    """Torch's grouped products of experts refuse weights that take no memory."""
+    said = {one.step: one.parameters for one in savings(tiny_models(name), "text-generation")}
+    blocks = load_module(tiny_models(name), "text-generation").model.layers
+    weights = sum(one.numel() for one in blocks.parameters())
+    assert said["prune.layers"] == weights // len(blocks)
+
+
 def parameters(folder, name):
     return sum(p.numel() for p in load_module(folder, tiny.ARCHITECTURES[name][2]).parameters())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -19,7 +19,8 @@ def hollow_module(folder: Path, task: str) -> torch.nn.Module:
     Raises:
         CompressError: the configuration does not make a model.
     """
-    module = empty_module(folder, task, buffers=True).float().eval()
+    module: Any = empty_module(folder, task, buffers=True).float().eval()
+    module.config._experts_implementation = "eager"  # grouped products want weights that lie in memory
     for part in module.modules():
         for name, value in part._parameters.items():
             if value is not None:
