@@ -74,10 +74,11 @@ def written(
     """
     generator = np.random.default_rng(list(seed))
     found = fresh = torch.from_numpy(begun).to(module.device)
-    kept, banned = None, torch.tensor(without, dtype=torch.long, device=module.device)
+    kept: dict[str, Any] = {}
+    banned = torch.tensor(without, dtype=torch.long, device=module.device)
     with torch.inference_mode(), quiet_transformers():
         while found.shape[1] < length:
-            answer = module(input_ids=fresh, past_key_values=kept, use_cache=True)
+            answer = module(input_ids=fresh, use_cache=True, **kept)
             kept = _kept(answer)
             chances = answer.logits[:, -1].float().index_fill(-1, banned, -torch.inf).softmax(dim=-1)
             fresh = _drawn(chances, torch.from_numpy(generator.random((len(found), 1))))
@@ -86,12 +87,15 @@ def written(
     return np.asarray(found.cpu().numpy())
 
 
-def _kept(answer: Any) -> Any:
-    kept = getattr(answer, "past_key_values", None)
-    if kept is None:
-        message = f"{type(answer).__name__} has no keys and values of what was read"
-        raise CompressError("sample-model", message, hint="only models with attention write text")
-    return kept
+def _kept(answer: Any) -> dict[str, Any]:
+    """What the next call gets of what was read, under the name that the model has for it: under another, it
+    is ignored.
+    """
+    for name in ("cache", "past_key_values", "cache_params"):
+        if name in answer:
+            return {name: answer[name]}
+    message = f"a {type(answer).__name__} has nothing of what was read"
+    raise CompressError("sample-model", message, hint="only models with a cache write text")
 
 
 def _drawn(chances: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:

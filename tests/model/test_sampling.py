@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from compress.core.errors import CompressError
 from compress.data.unlabelled import load_unlabelled
 from compress.model.load import load_module
 from compress.model.sampling import first_tokens, never_text, opening, written
@@ -42,6 +43,40 @@ def test_tokens_are_drawn_by_the_models_own_probabilities(name, tiny_models):
     many = expected >= 5
     bins = [np.append(one[many], one[~many].sum()) for one in (found, expected)]
     assert chisquare(*bins).pvalue > 1e-3
+
+
+def mamba():
+    from transformers import MambaConfig, MambaForCausalLM
+
+    sizes = {"vocab_size": 160, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 4}
+    return MambaForCausalLM(MambaConfig(**sizes)).eval()
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "gemma3", "qwen3-moe", "lfm2", "deepseek-v3", "mamba"])
+def test_what_a_model_keeps_changes_nothing(name, tiny_models):
+    """The same random numbers with the whole text read anew for each token, by another way to draw."""
+    module = mamba() if name == "mamba" else load_module(tiny_models(name), TASK)
+    found = drawn(module, 3, length=24, seed=(5,), without=[2])
+    random, ids = np.random.default_rng([5]), np.full((3, 1), 20)
+    while ids.shape[1] < 24:
+        with torch.inference_mode():
+            logits = module(input_ids=torch.from_numpy(ids), use_cache=False).logits[:, -1].double().numpy()
+        chances = np.exp(logits - logits.max(axis=1, keepdims=True))
+        chances[:, 2] = 0
+        below = np.cumsum(chances, axis=1)
+        below /= below[:, -1:]
+        fresh = (below <= random.random((3, 1))).sum(axis=1, keepdims=True)
+        ids = np.concatenate([ids, fresh], axis=1)
+    assert np.array_equal(found, ids)
+
+
+def test_a_model_that_keeps_nothing_is_refused(tiny_models):
+    from transformers import RecurrentGemmaConfig, RecurrentGemmaForCausalLM
+
+    sizes = {"vocab_size": 160, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
+    module = RecurrentGemmaForCausalLM(RecurrentGemmaConfig(**sizes, intermediate_size=64, lru_width=32))
+    with pytest.raises(CompressError, match="nothing of what was read"):
+        drawn(module.eval(), 2)
 
 
 def test_the_same_seed_writes_the_same_and_another_something_else(tiny_models):
