@@ -25,12 +25,13 @@ def sample(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0,
     offline: o.Offline = False,
+    json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
     debug: o.Debug = False,
 ) -> None:
     """Write texts that MODEL, a language model, expects: for --calibration, where own text is short."""
-    console = Console(verbosity=verbose - quiet)
+    console = Console(as_json=json, verbosity=verbose - quiet)
     del debug
     from compress.model.resolve import resolve
     from compress.pipeline.cache import cache_folder
@@ -40,6 +41,9 @@ def sample(
     found = resolve(model, task=None, offline=offline, cache=cache_folder(), note=console.note)
     wanted = Wanted(count=count, length=length, like=tuple(like or ()), seed=seed)
     sample_to(found, out, wanted, offline=offline, progress=console)
+    if json:
+        console.json({"file": str(out), "texts": count, "tokens": count * length})
+        return
     console.out(str(out))
     console.note(f"for: compress run {model} --calibration {out}")
 

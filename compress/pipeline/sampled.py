@@ -18,7 +18,7 @@ from compress.data.unlabelled import load_unlabelled
 from compress.model.arithmetic import has_bfloat16
 from compress.model.load import load_module
 from compress.model.sampling import first_tokens, never_text, opening, written
-from compress.pipeline.cache import cache_folder, package_versions
+from compress.pipeline.cache import cache_folder, step_key
 from compress.runtime.limits import max_tokens, text_config
 from compress.runtime.text import load_tokenizer
 
@@ -96,10 +96,10 @@ def _texts(like: tuple[str, ...], *, offline: bool) -> list[str]:
 
 def _kept(model: Model, wanted: Wanted, texts: list[str], progress: Progress) -> list[Path]:
     """The files of all batches, those that an earlier run did not finish written."""
-    named = [model.digest, wanted.length, wanted.seed, texts, package_versions()]
-    key = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:40]
+    read = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+    config = {"length": wanted.length, "seed": wanted.seed}
+    key = step_key(model.digest, step="sample", config=config, inputs={"texts": read})
     folder, rows = cache_folder() / "sampled" / key, _rows(model, wanted.length)
-    folder.mkdir(parents=True, exist_ok=True)
     sizes = [min(rows, wanted.count - start) for start in range(0, wanted.count, rows)]
     files = [folder / f"{number}-{size}.json" for number, size in enumerate(sizes)]
     with progress.track("write texts", total=wanted.count * wanted.length) as advance:
@@ -115,6 +115,7 @@ def _kept(model: Model, wanted: Wanted, texts: list[str], progress: Progress) ->
 
 def _write(path: Path, text: str) -> None:
     """A file that is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf8")
     os.replace(part, path)
@@ -135,15 +136,17 @@ class Writer:
     """A language model, loaded to write."""
 
     def __init__(self, model: Model, texts: list[str]) -> None:
+        self._tokenizer = load_tokenizer(model.folder)
+        self._tokenizer.no_truncation()
+        self._first = first_tokens(self._tokenizer, texts)
+        if not len(self._first):
+            raise CompressError("data-empty", "there is no word to begin with", hint="give text with --like")
         cuda = torch.cuda.is_available()
         dtype = torch.bfloat16 if cuda or has_bfloat16() else torch.float32
         self._module: Any = load_module(model.folder, model.task, dtype=dtype).to("cuda" if cuda else "cpu")
         if not cuda and self._module.config._attn_implementation == "sdpa":
             self._module.set_attn_implementation("eager")  # of one new token it takes .8 of the time
-        self._tokenizer = load_tokenizer(model.folder)
-        self._tokenizer.no_truncation()
         self._without = never_text(self._tokenizer, self._module.get_output_embeddings().weight.shape[0])
-        self._first = first_tokens(self._tokenizer, texts)
 
     def batch(self, number: int, size: int, wanted: Wanted, advance: Advance) -> list[str]:
         """The texts of one batch."""
@@ -156,7 +159,7 @@ class Writer:
             begun,
             length=wanted.length,
             without=self._without,
-            seed=(wanted.seed, number),
+            seed=(wanted.seed, number, 1),
             advance=advance,
         )
         return [str(text) for text in self._tokenizer.decode_batch(ids.tolist(), skip_special_tokens=True)]

@@ -113,14 +113,14 @@ def test_special_tokens_and_rows_without_a_token_are_no_text(tiny_models):
 
 
 def test_the_command_writes_what_others_calibrate_on(cli, tiny_models, tmp_path):
-    out = tmp_path / "own.jsonl"
+    out = tmp_path / "new" / "own.jsonl"
     words = ["--count", "5", "--length", "12", "--seed", "3"]
     assert cli("sample", tiny_models("llama"), "--out", out, *words).code == 0
     rows = load_unlabelled([str(out)], task=TASK).rows
     assert len(rows) == len({row["text"] for row in rows}) == 5
-    more = cli("sample", tiny_models("llama"), "--out", tmp_path / "more.jsonl", "--count", "6", *words[2:])
-    assert more.code == 0
-    assert len((tmp_path / "more.jsonl").read_text().splitlines()) == 6
+    more = cli("sample", tiny_models("llama"), "--out", tmp_path / "more.jsonl", "--json", *words[2:])
+    assert json.loads(more.out)["texts"] == 320
+    assert len((tmp_path / "more.jsonl").read_text().splitlines()) == 320
 
 
 def test_what_was_written_survives_a_kill(cli, tiny_models, tmp_path, monkeypatch):
