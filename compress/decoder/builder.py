@@ -198,10 +198,15 @@ class _Fed:
         # One product instead of two: 4% less time for a token of SmolLM2-135M.
         weights = [getattr(mlp, name).weight for name in ("gate_proj", "up_proj") if hasattr(mlp, name)]
         shapes = {tuple(weight.shape) for weight in weights} if len(weights) == 2 else set()
-        if shapes == {(self.intermediate_size, self.hidden_size)} and self.feed.alike(weights):
-            super().make_mlp_proj_fused(layer_id, mlp, root_input)  # type: ignore[misc]
-        else:
+        if len(shapes) != 1 or not self.feed.alike(weights):
             self.make_mlp_proj(layer_id, mlp, root_input)
+            return
+        whole = self.intermediate_size
+        self.intermediate_size = weights[0].shape[0]  # pruned layers may have widths of their own
+        try:
+            super().make_mlp_proj_fused(layer_id, mlp, root_input)  # type: ignore[misc]
+        finally:
+            self.intermediate_size = whole
 
     def make_matmul(self: Any, matmul: Any, basename: str, root_input: str, **kwargs: Any) -> str:
         sources = self.feed.sources(matmul.weight)
