@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -78,6 +79,19 @@ def test_gptq_and_the_graph_with_a_cache_keep_the_widths(uneven, tmp_path):
     assert float((expected.exp() * (expected - found)).sum(-1).mean()) < 0.01
     if load_module(pruned.folder, TASK).config.model_type == "llama":  # tracing others takes long
         assert applied(genai, made, tmp_path / "graph").kind is ArtifactKind.GENAI
+
+
+@pytest.mark.parametrize("uneven", ["llama-wide"], indirect=True)
+def test_gate_and_up_are_one_product_in_each_layer(uneven, tmp_path):
+    """In those, too, whose width is not the configuration's."""
+    made = applied(gptq, uneven[1], tmp_path / "four", group_size=16, minimum_elements=0)
+    graph = onnx.load(applied(genai, made, tmp_path / "graph").graph, load_external_data=False).graph
+    products = [node for node in graph.node if node.op_type == "MatMulNBits" and "/mlp/" in node.name]
+    rows = [next(a.i for a in node.attribute if a.name == "N") for node in products]
+    layers = load_dequantized(made.folder, TASK).model.layers
+    widths = [layer.mlp.gate_proj.out_features for layer in layers]
+    assert len(set(widths)) == 2
+    assert rows == [number for width in widths for number in (2 * width, 64)]
 
 
 def test_the_graph_with_a_cache_has_other_heads_in_each_layer(tiny_copy, tmp_path):
