@@ -122,7 +122,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _rows(model: Model, length: int) -> int:
-    """Texts that are written at once: as many as the keys and values of have room."""
+    """Texts that are written at once: as many as there is room for keys and values of."""
     config = text_config(model.config)
     heads = int(config.get("num_attention_heads") or config.get("n_head") or 1)
     layers = int(config.get("num_hidden_layers") or config.get("n_layer") or 1)

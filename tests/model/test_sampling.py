@@ -70,7 +70,7 @@ def test_what_a_model_keeps_changes_nothing(name, tiny_models):
     assert np.array_equal(found, ids)
 
 
-def test_a_model_that_keeps_nothing_is_refused(tiny_models):
+def test_a_model_that_keeps_nothing_is_refused():
     from transformers import RecurrentGemmaConfig, RecurrentGemmaForCausalLM
 
     sizes = {"vocab_size": 160, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
