@@ -71,6 +71,20 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 @contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """A path beside `target` to write to, renamed to `target` when the block ends well, and gone otherwise: a
+    run that finds the file finds all of it. Folders above are made.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
 def published(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """A new folder beside `target`, renamed to it when the block ends well, and gone otherwise.
 

@@ -22,6 +22,7 @@ from compress.graph.naming import name_by_module
 from compress.graph.widen import widen_bfloat16
 from compress.model.quiet import exporters_cause, quiet_exporter
 from compress.model.safety import read_json
+from compress.model.sizes import text_sizes
 from compress.runtime.limits import max_tokens
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def write_settings(folder: Path, config: dict[str, Any], shape: Shape) -> None:
         "session_options": {"log_id": "onnxruntime-genai", "provider_options": [], **THREADS},
         "filename": "model.onnx",
         "head_size": shape.width,
-        "hidden_size": int(config.get("hidden_size") or config.get("n_embd") or 0),
+        "hidden_size": text_sizes(config).hidden,
         "inputs": {
             "input_ids": "input_ids",
             "attention_mask": "attention_mask",

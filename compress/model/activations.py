@@ -6,12 +6,13 @@ own memory, and is there when a killed run goes on.
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+from compress.core.paths import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +54,5 @@ class Activations:
 @contextmanager
 def written_whole(path: Path, *, count: int, length: int) -> Iterator[Activations]:
     """A new file that gets its name when all of it is written: a run that finds it finds the whole of it."""
-    part = path.with_suffix(".part")
-    with Activations(part, count=count, length=length, new=True) as made:
+    with whole_file(path) as part, Activations(part, count=count, length=length, new=True) as made:
         yield made
-    os.replace(part, path)

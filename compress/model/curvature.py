@@ -14,7 +14,6 @@ depth. Of a matrix with many rows blocks along the diagonal are kept.
 from __future__ import annotations
 
 import itertools
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch.nn.functional import cross_entropy, normalize
 
+from compress.core.paths import whole_file
 from compress.model.activations import Activations, written_whole
 from compress.model.flow import hand_on
 from compress.model.observe import ProductObserver, Weight
@@ -132,9 +132,8 @@ class Curvature:
                 with self.walk.computing(gradients=True), outputs.watching():
                     left = self.walk.run(index, hidden)
                 going.write(number, torch.autograd.grad(left, hidden, coming.read(number))[0])
-        part = self._file(index).with_suffix(".part")
-        save_file(outputs.stored(), part)
-        os.replace(part, self._file(index))
+        with whole_file(self._file(index)) as part:
+            save_file(outputs.stored(), part)
         for path in (self._gradient(index + 1), self._hidden(index + 1)):
             path.unlink(missing_ok=True)
 

@@ -9,9 +9,9 @@ from the same bytes.
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
+from compress.core.paths import whole_file
 from compress.model.activations import Activations, written_whole
 
 if TYPE_CHECKING:
@@ -62,9 +62,8 @@ class BlockFlow:
         """Run the windows through a loaded block as it is now, and let `write` store the block."""
         with self.entering(index) as entering, self._new(self._hidden(index + 1)) as leaving:
             hand_on(self.walk, index, entering, leaving, count=len(self.windows))
-        part = self.block_file(index).with_suffix(".part")
-        write(part)
-        os.replace(part, self.block_file(index))
+        with whole_file(self.block_file(index)) as part:
+            write(part)
         self._hidden(index).unlink()
 
     def note(self, part: str, facts: Mapping[str, Mapping[str, object]]) -> None:

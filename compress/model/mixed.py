@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
+from compress.core.paths import whole_file
 from compress.model.sensitivity import Group
 from compress.numerics.knapsack import choose
 
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 def measured_once(path: Path, measure: Callable[[], list[Group]]) -> list[Group]:
     """What was measured, from the file `path` or, where there is none, now: a resume point."""
     if not path.exists():
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps([asdict(group) for group in measure()]), encoding="utf8")
-        os.replace(part, path)
+        with whole_file(path) as part:
+            part.write_text(json.dumps([asdict(group) for group in measure()]), encoding="utf8")
     return [_group(value) for value in json.loads(path.read_text(encoding="utf8"))]
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compress.core.paths import whole_file
 from compress.model.blocks import source_name
 from compress.model.quantized import OUTER, write_block
 from compress.model.rounding import facts, round_matrices
@@ -103,6 +103,5 @@ def _store(flow: BlockFlow, matrices: dict[str, QuantizedMatrix], tables: _Table
     if tables.tied and tables.head:
         replaced.add(tables.head)  # some checkpoints hold the table twice
     others = [name for name in flow.walk.outer_names() if stream.targets[name] not in replaced]
-    part = flow.work / "outer.part"
-    write_block(part, matrices, {name: stream.raw(name) for name in others})
-    os.replace(part, flow.work / OUTER)
+    with whole_file(flow.work / OUTER) as part:
+        write_block(part, matrices, {name: stream.raw(name) for name in others})

@@ -14,7 +14,6 @@ output, which in early blocks of SmolLM2-135M is that of a few very large states
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from compress.core.paths import whole_file
 from compress.model.activations import Activations
 from compress.model.observe import ProductObserver
 from compress.numerics.groups import fit_groups
@@ -118,10 +118,9 @@ class Probe:
         return self.work / "known"
 
     def _finish(self, index: int, probed: Sequence[_Probed]) -> None:
-        part = self._known.with_suffix(".part")
         known = {"done": index + 1, "probed": [asdict(one) for one in probed]}
-        part.write_text(json.dumps(known), encoding="utf8")
-        os.replace(part, self._known)
+        with whole_file(self._known) as part:
+            part.write_text(json.dumps(known), encoding="utf8")
         shutil.rmtree(self.work / str(index))
 
     def _probe(self, index: int, block: torch.nn.Module, before: int) -> list[_Probed]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +11,15 @@ import numpy as np
 import torch
 
 from compress.core.errors import CompressError
-from compress.core.paths import refuse_unwritable, unwritable
+from compress.core.paths import refuse_unwritable, unwritable, whole_file
 from compress.data.sample import sample_texts
 from compress.data.unlabelled import load_unlabelled
 from compress.model.arithmetic import has_bfloat16
 from compress.model.load import load_module
 from compress.model.sampling import first_tokens, never_text, opening, written
+from compress.model.sizes import text_sizes
 from compress.pipeline.cache import cache_folder, step_key
-from compress.runtime.limits import max_tokens, text_config
+from compress.runtime.limits import max_tokens
 from compress.runtime.text import load_tokenizer
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def sample_to(model: Model, out: Path, wanted: Wanted, *, offline: bool, progres
     try:
         parts = _kept(model, wanted, texts, progress)
         found = [text for part in parts for text in json.loads(part.read_text(encoding="utf8"))]
-        _write(out, "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in found))
+        lines = [json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in found]
+        with whole_file(out) as written:
+            written.write_text("".join(lines), encoding="utf8")
     except OSError as error:
         raise unwritable(out, error) from error
 
@@ -109,26 +111,15 @@ def _kept(model: Model, wanted: Wanted, texts: list[str], progress: Progress) ->
                 advance(size * wanted.length)
                 continue
             writer = writer or Writer(model, texts)
-            _write(file, json.dumps(writer.batch(number, size, wanted, advance)))
+            with whole_file(file) as part:
+                part.write_text(json.dumps(writer.batch(number, size, wanted, advance)), encoding="utf8")
     return files
-
-
-def _write(path: Path, text: str) -> None:
-    """A file that is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf8")
-    os.replace(part, path)
 
 
 def _rows(model: Model, length: int) -> int:
     """Texts that are written at once: as many as there is room for keys and values of."""
-    config = text_config(model.config)
-    heads = int(config.get("num_attention_heads") or config.get("n_head") or 1)
-    layers = int(config.get("num_hidden_layers") or config.get("n_layer") or 1)
-    width = int(config.get("hidden_size") or config.get("n_embd") or config.get("d_model") or 1)
-    shared = int(config.get("num_key_value_heads") or heads)
-    token = 2 * layers * shared * int(config.get("head_dim") or width // heads) * 4
+    sizes = text_sizes(model.config)
+    token = 2 * sizes.layers * sizes.kv_heads * sizes.head * 4
     return max(4, min(_ROWS, _CACHE_BYTES // (token * length)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from compress.model.sizes import text_sizes
 from compress.pipeline.steps import bind
 
 if TYPE_CHECKING:
@@ -37,8 +38,5 @@ def beside_weights(config: Mapping[str, Any]) -> int:
     """Bytes that a decoder's graph takes beside its weights: its nodes, and tables of sines and cosines for
     each position (SmolLM2-135M: 2.6 MB, measured 2.4).
     """
-    heads = int(config.get("num_attention_heads") or 1)
-    width = int(config.get("head_dim") or int(config.get("hidden_size") or 0) // heads)
-    positions = int(config.get("max_position_embeddings") or 0)
-    layers = int(config.get("num_hidden_layers") or config.get("n_layer") or 0)
-    return positions * width * 4 + (layers + 1) * _NODES
+    sizes = text_sizes(config)
+    return sizes.positions * sizes.head * 4 + (sizes.layers + 1) * _NODES

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from compress.core.paths import whole_file
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -55,11 +57,8 @@ def _read_best(work: Path) -> dict[str, torch.Tensor]:
 
 
 def _write(values: dict[str, Any], path: Path) -> None:
-    """The file is renamed to its place when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    torch.save(values, part)
-    part.rename(path)
+    with whole_file(path) as part:
+        torch.save(values, part)
 
 
 def save(work: Path | None, student: torch.nn.Module, optimizer: torch.optim.Optimizer, run: Run) -> None:

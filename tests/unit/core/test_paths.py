@@ -10,6 +10,7 @@ from compress.core.paths import (
     published,
     refuse_existing,
     refuse_unwritable,
+    whole_file,
 )
 
 
@@ -23,6 +24,20 @@ def test_a_folder_is_complete_or_absent(tmp_path):
         (beside / "whole").write_text("written")
     assert (target / "whole").read_text() == "written"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_file_is_complete_or_absent(tmp_path):
+    target = tmp_path / "new" / "out.json"
+    with pytest.raises(RuntimeError), whole_file(target) as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert list(target.parent.iterdir()) == []
+    for text in ("whole", "another"):
+        with whole_file(target) as part:
+            part.write_text(text)
+            assert target.exists() == (text == "another")
+        assert target.read_text() == text
+    assert [path.name for path in target.parent.iterdir()] == ["out.json"]
 
 
 def test_an_interrupt_leaves_nothing(tmp_path):

@@ -27,7 +27,8 @@ def test_like_ones_stay_the_same_tensors():
     assert all(a is b for a, b in zip(found, own, strict=True))
 
 
-LONG = {"rope_type": "longrope", "original_max_position_embeddings": 48}
+FACTORS = {"short_factor": [1.0] * 8, "long_factor": [2.0] * 8}
+LONG = {"rope_type": "longrope", "original_max_position_embeddings": 48, **FACTORS}
 
 
 @pytest.mark.parametrize(
@@ -36,14 +37,18 @@ LONG = {"rope_type": "longrope", "original_max_position_embeddings": 48}
         ({}, 128),
         ({"rope_parameters": {"rope_type": "default"}}, 128),
         ({"rope_parameters": LONG}, 48),
-        ({"rope_scaling": {"type": "longrope"}, "original_max_position_embeddings": 40}, 40),
+        (
+            {"rope_scaling": {"type": "longrope", **FACTORS}, "original_max_position_embeddings": 40},
+            40,
+        ),
         ({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, 128),
     ],
 )
 def test_a_text_is_as_long_as_one_table_of_positions_serves(more, length, tmp_path):
-    config = {"hidden_size": 64, "vocab_size": 160, "max_position_embeddings": 128, **more}
+    sizes = {"hidden_size": 64, "num_attention_heads": 4, "vocab_size": 160, "max_position_embeddings": 128}
+    config = {"model_type": "llama", **sizes, **more}
     write_settings(tmp_path, config, UNLIKE)
     written = json.loads((tmp_path / "genai_config.json").read_text())
     assert written["model"]["context_length"] == written["search"]["max_length"] == length
     decoder = written["model"]["decoder"]
-    assert (decoder["num_key_value_heads"], decoder["head_size"]) == (4, 16)
+    assert (decoder["num_key_value_heads"], decoder["head_size"], decoder["hidden_size"]) == (4, 16, 64)
