@@ -34,59 +34,74 @@ _WHISPER = dict(
     pad_token_id=0, bos_token_id=2, eos_token_id=3, decoder_start_token_id=2,
 )  # fmt: skip
 
-_WIDE = {**_DECODER, "hidden_size": 64, "intermediate_size": 96, "head_dim": 16, "hidden_act": "silu"}
+WIDE = {**_DECODER, "hidden_size": 64, "intermediate_size": 96, "head_dim": 16, "hidden_act": "silu"}
 """Wide enough for the kernels of grouped attention, whose heads are multiples of 16."""
 
-_EXPERTS = {"moe_intermediate_size": 32, "num_experts": 8, "num_experts_per_tok": 2}
+EXPERTS = {"moe_intermediate_size": 32, "num_experts": 8, "num_experts_per_tok": 2}
 
 _LATENT = {
-    **_EXPERTS, "n_routed_experts": 8, "n_shared_experts": 1, "n_group": 2, "topk_group": 1,
+    **EXPERTS, "n_routed_experts": 8, "n_shared_experts": 1, "n_group": 2, "topk_group": 1,
     "first_k_dense_replace": 1, "num_key_value_heads": 4, "head_dim": 8, "kv_lora_rank": 16,
     "q_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 16,
 }  # fmt: skip
 """DeepSeek's attention, whose keys and values are made from a narrow vector, and its choice of experts."""
 
+_LINEAR = {
+    "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16, "linear_conv_kernel_dim": 4,
+    "rope_parameters": {
+        "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25,
+        "mrope_section": [3, 3, 2], "mrope_interleaved": True,
+    },
+}  # fmt: skip
+"""Gated delta rules in most layers, a quarter of the others' heads rotated by positions in time and space."""
+
 CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
     # By ONNX Runtime GenAI's builder: grouped queries, tied and untied, q/k norms, offset norms, biases.
-    "llama-wide": ("LlamaForCausalLM", _WIDE, "text-generation"),
-    "llama-heads": ("LlamaForCausalLM", {**_WIDE, "num_key_value_heads": 4}, "text-generation"),
-    "llama-tied": ("LlamaForCausalLM", {**_WIDE, "tie_word_embeddings": True}, "text-generation"),
-    "qwen2": ("Qwen2ForCausalLM", {**_WIDE, "tie_word_embeddings": True}, "text-generation"),
-    "qwen3-wide": ("Qwen3ForCausalLM", _WIDE, "text-generation"),
-    "mistral": ("MistralForCausalLM", {**_WIDE, "sliding_window": 16}, "text-generation"),
-    "gemma": ("GemmaForCausalLM", _WIDE, "text-generation"),
-    "gemma2-wide": ("Gemma2ForCausalLM", {**_WIDE, "sliding_window": 16}, "text-generation"),
-    "gemma3-wide": ("Gemma3ForCausalLM", {**_WIDE, "sliding_window": 16}, "text-generation"),
+    "llama-wide": ("LlamaForCausalLM", WIDE, "text-generation"),
+    "llama-heads": ("LlamaForCausalLM", {**WIDE, "num_key_value_heads": 4}, "text-generation"),
+    "llama-tied": ("LlamaForCausalLM", {**WIDE, "tie_word_embeddings": True}, "text-generation"),
+    "qwen2": ("Qwen2ForCausalLM", {**WIDE, "tie_word_embeddings": True}, "text-generation"),
+    "qwen3-wide": ("Qwen3ForCausalLM", WIDE, "text-generation"),
+    "mistral": ("MistralForCausalLM", {**WIDE, "sliding_window": 16}, "text-generation"),
+    "gemma": ("GemmaForCausalLM", WIDE, "text-generation"),
+    "gemma2-wide": ("Gemma2ForCausalLM", {**WIDE, "sliding_window": 16}, "text-generation"),
+    "gemma3-wide": ("Gemma3ForCausalLM", {**WIDE, "sliding_window": 16}, "text-generation"),
     "phi3-wide": (
         "Phi3ForCausalLM",
-        {**_WIDE, "original_max_position_embeddings": 80, "sliding_window": 16},
+        {**WIDE, "original_max_position_embeddings": 80, "sliding_window": 16},
         "text-generation",
     ),
-    "phi": ("PhiForCausalLM", {**_WIDE, "partial_rotary_factor": 1.0}, "text-generation"),
-    "granite": ("GraniteForCausalLM", _WIDE, "text-generation"),
-    "smollm3": ("SmolLM3ForCausalLM", _WIDE, "text-generation"),
-    "olmo": ("OlmoForCausalLM", _WIDE, "text-generation"),
-    "nemotron": ("NemotronForCausalLM", {**_WIDE, "partial_rotary_factor": 1.0}, "text-generation"),
-    "ernie": ("Ernie4_5ForCausalLM", _WIDE, "text-generation"),
-    "hunyuan": ("HunYuanDenseV1ForCausalLM", _WIDE, "text-generation"),
+    "phi": ("PhiForCausalLM", {**WIDE, "partial_rotary_factor": 1.0}, "text-generation"),
+    "granite": ("GraniteForCausalLM", WIDE, "text-generation"),
+    "smollm3": ("SmolLM3ForCausalLM", WIDE, "text-generation"),
+    "olmo": ("OlmoForCausalLM", WIDE, "text-generation"),
+    "nemotron": ("NemotronForCausalLM", {**WIDE, "partial_rotary_factor": 1.0}, "text-generation"),
+    "qwen3.5": (
+        "Qwen3_5ForCausalLM",
+        {**WIDE, **_LINEAR, "head_dim": 64, "layer_types": ["linear_attention", "full_attention"]},
+        "text-generation",
+    ),
+    "ernie": ("Ernie4_5ForCausalLM", WIDE, "text-generation"),
+    "hunyuan": ("HunYuanDenseV1ForCausalLM", WIDE, "text-generation"),
     "lfm2": (
         "Lfm2ForCausalLM",
-        {**_WIDE, "layer_types": ["conv", "full_attention"], "block_auto_adjust_ff_dim": False},
+        {**WIDE, "layer_types": ["conv", "full_attention"], "block_auto_adjust_ff_dim": False},
         "text-generation",
     ),
     # Experts: with and without normalized scores, a shared one, a layer without.
-    "qwen3-moe-wide": ("Qwen3MoeForCausalLM", {**_WIDE, **_EXPERTS}, "text-generation"),
+    "qwen3-moe-wide": ("Qwen3MoeForCausalLM", {**WIDE, **EXPERTS}, "text-generation"),
     "qwen2-moe": (
         "Qwen2MoeForCausalLM",
-        {**_WIDE, **_EXPERTS, "shared_expert_intermediate_size": 48, "mlp_only_layers": [1]},
+        {**WIDE, **EXPERTS, "shared_expert_intermediate_size": 48, "mlp_only_layers": [1]},
         "text-generation",
     ),
-    "mixtral": ("MixtralForCausalLM", {**_WIDE, **_EXPERTS, "num_local_experts": 8}, "text-generation"),
+    "mixtral": ("MixtralForCausalLM", {**WIDE, **EXPERTS, "num_local_experts": 8}, "text-generation"),
     # By torch's exporter.
     "phi3-long": (
         "Phi3ForCausalLM",
         {
-            **_WIDE,
+            **WIDE,
             "original_max_position_embeddings": 40,
             "rope_scaling": {
                 "rope_type": "longrope",
@@ -98,17 +113,17 @@ CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
         "text-generation",
     ),
     # Experts chosen otherwise than by Mixtral's builder: groups, a sigmoid and a bias, a factor; heads of 8.
-    "deepseek-v3": ("DeepseekV3ForCausalLM", {**_WIDE, **_LATENT}, "text-generation"),
-    "olmoe": ("OlmoeForCausalLM", {**_WIDE, **_EXPERTS}, "text-generation"),
+    "deepseek-v3": ("DeepseekV3ForCausalLM", {**WIDE, **_LATENT}, "text-generation"),
+    "olmoe": ("OlmoeForCausalLM", {**WIDE, **EXPERTS}, "text-generation"),
     "granite-moe": (
         "GraniteMoeForCausalLM",
-        {**_WIDE, **_EXPERTS, "num_local_experts": 8},
+        {**WIDE, **EXPERTS, "num_local_experts": 8},
         "text-generation",
     ),
     "jamba": (
         "JambaForCausalLM",
         {
-            **_WIDE,
+            **WIDE,
             "num_experts": 1,
             "use_mamba_kernels": False,
             "attn_layer_period": 2,
@@ -118,7 +133,7 @@ CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "gpt-oss": (
         "GptOssForCausalLM",
-        {**_WIDE, **_EXPERTS, "num_local_experts": 8, "sliding_window": 16},
+        {**WIDE, **EXPERTS, "num_local_experts": 8, "sliding_window": 16},
         "text-generation",
     ),
     "bloom": (
@@ -278,7 +293,7 @@ def build(name: str, folder: Path, *, seed: int = 0) -> str:
     torch.manual_seed(seed)
     architecture = getattr(transformers, kind)
     model = architecture(architecture.config_class(**values))
-    _spread(model, seed)
+    spread(model, seed)
     model.eval().save_pretrained(folder)
     {"image": image_processor, "sound": sound_processor, "features": feature_processor}.get(
         KINDS.get(name, ""), tokenizer
@@ -288,7 +303,7 @@ def build(name: str, folder: Path, *, seed: int = 0) -> str:
     return task
 
 
-def _spread(model: Any, seed: int) -> None:
+def spread(model: Any, seed: int) -> None:
     """Larger weights than an initialisation's, so that answers differ between items as a trained
     model's do; norms vary by channel, so that no fold may forget them."""
     import torch

@@ -24,6 +24,7 @@ def sample(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0,
+    task: o.Task = None,
     offline: o.Offline = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -38,7 +39,7 @@ def sample(
     from compress.pipeline.sampled import Wanted, refuse_out, sample_to
 
     refuse_out(out)
-    found = resolve(model, task=None, offline=offline, cache=cache_folder(), note=console.note)
+    found = resolve(model, task=task, offline=offline, cache=cache_folder(), note=console.note)
     wanted = Wanted(count=count, length=length, like=tuple(like or ()), seed=seed)
     sample_to(found, out, wanted, offline=offline, progress=console)
     if json:

@@ -45,11 +45,16 @@ _BUILDERS = {
     "Qwen2ForCausalLM": ("qwen", "QwenModel"),
     "Qwen2MoeForCausalLM": ("qwen", "QwenModel"),
     "Qwen3ForCausalLM": ("qwen", "Qwen3Model"),
+    "Qwen3_5ForCausalLM": ("qwen", "Qwen35TextModel"),
     "Qwen3MoeForCausalLM": ("qwen", "Qwen3Model"),
     "SmolLM3ForCausalLM": ("smollm", "SmolLM3Model"),
 }
 """By architecture, where its builder is: of those that `builder.create_model` chooses among, the text
 decoders whose graphs agree with transformers 5 (Olmo's and Gemma 3's do not, and are traced)."""
+
+
+_RUN_AS = {"Qwen3_5ForCausalLM": "qwen3_5_text"}
+"""By architecture, the runtime's name for it where that is not the beginning of the architecture's own."""
 
 
 def is_built(config: dict[str, Any]) -> bool:
@@ -130,7 +135,7 @@ def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.
             kind = _fed(architecture)
             maker = kind(config, ir.DataType.FLOAT, ir.DataType.FLOAT, "cpu", str(target / ".cache"), options)
             maker.feed, maker.experts, maker.accuracy_level = feed, feed.experts, accuracy_level
-            maker.model_type = ALIKE.get(architecture, architecture)
+            maker.model_type = _RUN_AS.get(architecture) or ALIKE.get(architecture, architecture)
             maker.every_layer_local = _every_layer_local(config)
             maker.moe_attrs["normalize_routing_weights"] = is_normalized(config)
             maker.make_model(str(folder))
@@ -212,15 +217,14 @@ class _Fed:
         sources = self.feed.sources(matmul.weight)
         if not sources:
             return str(super().make_matmul(matmul, basename, root_input, **kwargs))  # type: ignore[misc]
-        name = f"{basename}NBits"
-        stored = self.feed.stored(self, sources, name[1:].replace("/", "."))
+        stored = self.feed.stored(self, sources, basename[1:].replace("/", "."))
         rows, columns = matmul.weight.shape
-        output = "logits" if kwargs.get("logits", False) else f"{name}/output_0"
+        output = "logits" if kwargs.get("logits", False) else f"{basename}/output_0"
         self.make_node(
             "MatMulNBits",
             inputs=[root_input, *stored.inputs],
             outputs=[output],
-            name=name,
+            name=basename,
             domain="com.microsoft",
             accuracy_level=self.accuracy_level,
             bits=stored.bits,
@@ -230,7 +234,7 @@ class _Fed:
         )
         shape = self.make_hidden_state_shape(seq_dim=kwargs.get("seq_dim", "sequence_length"), last_dim=rows)
         self.make_value(output, self.io_dtype, shape=shape)
-        return name
+        return basename
 
     def make_embedding_lookup(self: Any, embedding: torch.Tensor, basename: str, lm_head: Any) -> str:
         sources = self.feed.sources(embedding)

@@ -11,6 +11,7 @@ from compress.core.errors import CompressError
 from compress.decoder.rows import RowNumbers
 from compress.model.dequantize import original_orientation
 from compress.model.fused import Parts
+from compress.model.load import experts_apart
 from compress.model.structure.widths import apply_widths, read_widths
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def skeleton(folder: Path) -> torch.nn.Module:
         reason = " ".join(str(error).split())[:300]
         message = f"transformers cannot build this model: {reason}"
         raise CompressError("model-unloadable", message, hint="check config.json") from error
-    module.config._experts_implementation = "eager"  # each token through its experts alone, in fp32
+    experts_apart(module.config)
     module.tie_weights()
     return module.eval()
 

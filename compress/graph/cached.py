@@ -23,7 +23,8 @@ SETTINGS = "genai_config.json"
 PAST = "past_key_values."
 PRESENT = "present."
 _STATE = "past."
-"""Of a layer that keeps a state of fixed size instead: of a short convolution (B, channels, width - 1)."""
+"""Of a layer that keeps a state of fixed size instead: of a short convolution (B, channels, width - 1), or of
+linear attention (B, heads, width of keys, width of values)."""
 
 
 def with_sizes(inputs: Sequence[TensorSpec], settings: Path) -> tuple[TensorSpec, ...]:
@@ -109,7 +110,7 @@ def first_step(inputs: Sequence[TensorSpec], ids: np.ndarray) -> dict[str, np.nd
 def made_up_step(inputs: Sequence[TensorSpec], ids: np.ndarray, *, past: int) -> dict[str, np.ndarray]:
     """Feeds for tokens (B, T) after `past` tokens whose keys and values are all 0."""
     cache = {spec.name: _zeros(spec, len(ids), past) for spec in inputs if _is_kept(spec.name)}
-    return {**cache, **_tokens(ids, past=past)}
+    return {**cache, **_tokens(inputs, ids, past=past)}
 
 
 def next_step(
@@ -118,7 +119,7 @@ def next_step(
     """Feeds for tokens (B, T) after the `past` tokens whose keys and values `outputs` holds."""
     names = [spec.name for spec in inputs if _is_kept(spec.name)]
     kept = {name: outputs[name.replace(PAST, PRESENT).replace(_STATE, PRESENT)] for name in names}
-    return {**kept, **_tokens(ids, past=past)}
+    return {**kept, **_tokens(inputs, ids, past=past)}
 
 
 def _is_kept(name: str) -> bool:
@@ -126,13 +127,15 @@ def _is_kept(name: str) -> bool:
     return name.startswith((PAST, _STATE))
 
 
-def _tokens(ids: np.ndarray, *, past: int) -> dict[str, np.ndarray]:
+def _tokens(inputs: Sequence[TensorSpec], ids: np.ndarray, *, past: int) -> dict[str, np.ndarray]:
     batch, length = ids.shape
-    positions = np.arange(past, past + length, dtype=np.int64)
+    positions = np.broadcast_to(np.arange(past, past + length, dtype=np.int64), (batch, length))
+    rank = next((len(spec.shape) for spec in inputs if spec.name == "position_ids"), 2)
     return {
         "input_ids": ids.astype(np.int64),
         "attention_mask": np.ones((batch, past + length), dtype=np.int64),
-        "position_ids": np.broadcast_to(positions, (batch, length)).copy(),
+        # In time, height and width (M-RoPE), which are one in texts.
+        "position_ids": np.stack([positions] * 3) if rank == 3 else positions.copy(),
     }
 
 

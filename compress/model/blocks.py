@@ -15,7 +15,7 @@ from compress.core.errors import CompressError
 from compress.model.observe import Weight
 from compress.model.producers import LoadedBlock
 from compress.model.quantized import QuantizedMatrix, write_block
-from compress.model.rounding import UNREAD, Rounded, Scheme, facts, round_matrices
+from compress.model.rounding import UNREAD, Rounded, Scheme, facts, is_gate, round_matrices
 from compress.model.scaling import BlockScaler, Scaled
 from compress.model.statistics import InputStatistics, SharedInput
 from compress.numerics.hessian import Hessian
@@ -74,7 +74,7 @@ class BlockQuantizer:
         if any(fnmatchcase(name, pattern) for pattern in self.exclude):
             return False
         # A matrix of as many rows as there are experts is their router, which stays as it is.
-        return is_stack or len(value) not in {len(one) for one in experts}
+        return is_stack or not (is_gate(value.shape) or len(value) in {len(one) for one in experts})
 
     def _observe(self, index: int, chosen: Tensors) -> list[SharedInput]:
         statistics = InputStatistics(chosen)

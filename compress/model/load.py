@@ -66,6 +66,13 @@ def build_empty(kind: type[torch.nn.Module], config: Any) -> torch.nn.Module:
         raise _unbuildable(error) from error
 
 
+def experts_apart(config: Any) -> None:
+    """Have a mixture's experts computed one after the other, each on its own tokens: products that can be
+    told apart. Grouped ones want all weights of a layer in memory, side by side.
+    """
+    config._experts_implementation = "eager"
+
+
 def running_part(module: torch.nn.Module, task: str) -> torch.nn.Module:
     """What runs for `task`: of an encoder-decoder model under `feature-extraction` the encoder."""
     config: Any = module.config

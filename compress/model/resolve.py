@@ -10,8 +10,9 @@ from compress.core.errors import CompressError
 from compress.core.paths import folder_digest, folder_files
 from compress.core.profile import ModelKind
 from compress.model import sources
+from compress.model.language import language_folder
 from compress.model.safety import read_headers, read_json, refuse_links_out, refuse_repository_code
-from compress.model.tasks import check_task, infer_task
+from compress.model.tasks import check_task, infer_task, language_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,9 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
     _refuse_quantized(config)
     tensors = read_headers(folder)
     chosen = check_task(task) if task else infer_task(config, folder)
+    if chosen == "text-generation" and language_kind(config):
+        folder = language_folder(folder, cache=cache, note=note)
+        config, tensors = read_json(folder / "config.json", code="config-missing"), read_headers(folder)
     return Model(
         ref=f"{ref.partition('@')[0]}@{revision}" if revision else ref,
         folder=folder,

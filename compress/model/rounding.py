@@ -75,6 +75,18 @@ class Rounded:
         return QuantizedMatrix(layout=layout, codes=codes, scales=scales, zeros=zeros)
 
 
+_GATE_OUTPUTS, _GATE_RATIO = 64, 32
+"""Most outputs of a gate, and the least number of inputs for each of them."""
+
+
+def is_gate(shape: Sequence[int]) -> bool:
+    """Whether a matrix of this shape makes a few numbers of many, by which others are multiplied (decays of
+    linear attention, the weight of a shared expert): its errors are the whole layer's, and it takes nothing.
+    """
+    few, many = min(shape), max(shape)
+    return len(shape) == 2 and few <= _GATE_OUTPUTS and many >= _GATE_RATIO * few
+
+
 def round_matrices(
     matrices: Sequence[np.ndarray],
     inputs: SharedInput | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from compress.core.errors import CompressError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 TASKS = (
@@ -36,6 +37,28 @@ _BY_NAME = {
 _CONDITIONAL = ("text2text-generation", "image-to-text", "image-text-to-text", "text-to-audio")
 
 
+PLAIN: dict[str, tuple[str, dict[str, Any]]] = {
+    "qwen2_vl_text": ("qwen2", {}),
+    "qwen2_5_vl_text": ("qwen2", {}),
+    "qwen3_vl_text": ("qwen3", {}),
+    "qwen3_vl_moe_text": ("qwen3_moe", {"norm_topk_prob": True}),
+}
+"""Kinds without a causal class of their own, the one that reads texts as they do, and what has to be set
+there: positions in time, height and width are the same number in texts."""
+
+
+def language_kind(config: Mapping[str, Any]) -> str | None:
+    """The `model_type` of the language model inside of a `config.json`; None where there is none."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    nested = config.get("text_config")
+    found = nested.get("model_type") if isinstance(nested, dict) else None
+    if not isinstance(found, str) or config.get("is_encoder_decoder"):
+        return None
+    kind, _ = PLAIN.get(found, (found, {}))
+    return kind if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES else None
+
+
 def infer_task(config: dict[str, Any], folder: Path) -> str:
     """The task of a checkpoint from its architecture's name, or from its pooling modules.
 
@@ -48,7 +71,7 @@ def infer_task(config: dict[str, Any], folder: Path) -> str:
     if not names:
         message = "config.json names no architecture, so the task is not known"
         raise CompressError("task-unknown", message, hint=f"pass --task, one of {', '.join(TASKS)}")
-    return _supported(_task_of_class(names[0]), names[0])
+    return _supported(_task_of_class(names[0]), names[0], config)
 
 
 def check_task(task: str) -> str:
@@ -94,8 +117,14 @@ def _is_bare(name: str) -> bool:
     return name.endswith(("Model", "Encoder")) and not name.endswith(("LMHeadModel", "LMModel"))
 
 
-def _supported(task: str, name: str) -> str:
+def _supported(task: str, name: str, config: dict[str, Any]) -> str:
     generates = name.endswith(("ForConditionalGeneration", "ForSpeechSeq2Seq"))
+    if generates and language_kind(config):
+        raise CompressError(
+            "task-unsupported",
+            f"'{name}' reads more than text, which is not supported yet",
+            hint="pass --task text-generation to compress its language model alone",
+        )
     if task in _CONDITIONAL or generates:
         raise CompressError(
             "task-unsupported",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from compress.core.errors import CompressError
-from compress.model.load import empty_module
+from compress.model.load import empty_module, experts_apart
 from compress.model.stream import WeightStream
 
 if TYPE_CHECKING:
@@ -217,9 +217,8 @@ def _bound(forward: Callable[[_Call, int], Any], index: int) -> Callable[..., An
 
 
 def _plain(config: Any) -> None:
-    """No cache, and experts one after the other: products that can be told apart."""
     config.use_cache = False
-    config._experts_implementation = "eager"
+    experts_apart(config)
 
 
 def _find_blocks(module: torch.nn.Module) -> tuple[str, torch.nn.ModuleList]:

@@ -14,7 +14,7 @@ from compress.graph.cached import SETTINGS
 from compress.runtime.files import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -43,7 +43,7 @@ class Decoder:
         ends = written.get("eos_token_id")
         self.context_length = int(written["context_length"])
         # A state of fixed size, unlike keys and values, does not tell what it was some tokens ago.
-        self._rewinds = "conv" not in written["decoder"].get("layer_types", [])
+        self._rewinds = not _keeps_states(written["decoder"])
         self.end_ids = frozenset(ends if isinstance(ends, list) else [ends]) - {None}
 
     def chat(self, prompt: str) -> str:
@@ -87,6 +87,11 @@ class Decoder:
             longest=longest,
             rewinds=self._rewinds,
         )
+
+
+def _keeps_states(decoder: Mapping[str, Any]) -> bool:
+    """Whether some layer keeps a state of a short convolution or of linear attention."""
+    return "past_recurrent_names" in decoder["inputs"] or "conv" in decoder.get("layer_types", [])
 
 
 def _has_template(folder: Path) -> bool:

@@ -51,7 +51,7 @@ def greedy(quantized: Path, ids: list[int]) -> list[int]:
     return found[0, len(ids) :].tolist()
 
 
-BUILT = ["llama-tied", "qwen3-wide", "gemma2-wide", "phi3-wide", "mistral", "lfm2"]
+BUILT = ["llama-tied", "qwen3-wide", "gemma2-wide", "phi3-wide", "mistral", "lfm2", "qwen3.5"]
 TRACED = ["gpt2", "falcon", "phi3-long"]
 
 

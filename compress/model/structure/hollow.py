@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from compress.model.load import empty_module
+from compress.model.load import empty_module, experts_apart
 from compress.model.structure.outputs import ready
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def hollow_module(folder: Path, task: str) -> torch.nn.Module:
         CompressError: the configuration does not make a model.
     """
     module: Any = empty_module(folder, task, buffers=True).float().eval()
-    module.config._experts_implementation = "eager"  # grouped products want weights that lie in memory
+    experts_apart(module.config)
     for part in module.modules():
         for name, value in part._parameters.items():
             if value is not None:

@@ -19,6 +19,7 @@ from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.model.load import empty_module
 from compress.model.quantized import Layout, QuantizedMatrix, write_block, write_index
+from compress.model.rounding import is_gate
 from compress.model.sidecars import copy_sidecars
 from compress.model.tensors import StoredTensors
 from compress.numerics.grid import fit_grid, unsigned, with_half_scales
@@ -138,7 +139,7 @@ def _matrices(module: torch.nn.Module, config: Config) -> dict[str, bool]:
     found: dict[str, bool] = {}
     for part in module.modules():
         is_matrix = isinstance(part, torch.nn.Linear | Conv1D) or part is table
-        if is_matrix and id(part) not in left_out:
+        if is_matrix and id(part) not in left_out and not is_gate(part.weight.shape):
             found.setdefault(names[id(part.weight)], isinstance(part, Conv1D))
     return found | dict.fromkeys(_experts(module), False)
 
