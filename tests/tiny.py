@@ -114,6 +114,11 @@ CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     # Experts chosen otherwise than by Mixtral's builder: groups, a sigmoid and a bias, a factor; heads of 8.
     "deepseek-v3": ("DeepseekV3ForCausalLM", {**WIDE, **_LATENT}, "text-generation"),
+    "deepseek-v2": (
+        "DeepseekV2ForCausalLM",
+        {**WIDE, **_LATENT, "topk_method": "greedy"},
+        "text-generation",
+    ),
     "olmoe": ("OlmoeForCausalLM", {**WIDE, **EXPERTS}, "text-generation"),
     "granite-moe": (
         "GraniteMoeForCausalLM",

@@ -18,6 +18,7 @@ import onnx_ir as ir
 import torch
 
 from compress.core.errors import CompressError
+from compress.decoder.ends import end_tokens
 from compress.decoder.routed import ALIKE, Experts, Routed, is_normalized, refuse_others
 from compress.decoder.traced import THREADS, rotary_settings
 from compress.graph.cached import SETTINGS
@@ -46,6 +47,7 @@ _BUILDERS = {
     "Qwen2MoeForCausalLM": ("qwen", "QwenModel"),
     "Qwen3ForCausalLM": ("qwen", "Qwen3Model"),
     "Qwen3_5ForCausalLM": ("qwen", "Qwen35TextModel"),
+    "Qwen3_5MoeForCausalLM": ("qwen", "Qwen35MoETextModel"),
     "Qwen3MoeForCausalLM": ("qwen", "Qwen3Model"),
     "SmolLM3ForCausalLM": ("smollm", "SmolLM3Model"),
 }
@@ -53,7 +55,7 @@ _BUILDERS = {
 decoders whose graphs agree with transformers 5 (Olmo's and Gemma 3's do not, and are traced)."""
 
 
-_RUN_AS = {"Qwen3_5ForCausalLM": "qwen3_5_text"}
+_RUN_AS = {"Qwen3_5ForCausalLM": "qwen3_5_text", "Qwen3_5MoeForCausalLM": "qwen3_5_moe_text"}
 """By architecture, the runtime's name for it where that is not the beginning of the architecture's own."""
 
 
@@ -123,6 +125,8 @@ def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     refuse_others(config)
+    if config.eos_token_id is None:
+        config.eos_token_id = end_tokens(folder)
     architecture = config.architectures[0]
     # A cache of the window alone would have to be filled before the first token.
     options = {

@@ -16,6 +16,8 @@ import torch
 from torch.nn.functional import pad
 
 from compress.core.errors import CompressError
+from compress.decoder.ends import end_tokens
+from compress.decoder.rotation import real_rotation
 from compress.graph.cached import SETTINGS
 from compress.graph.io import read_graph
 from compress.graph.naming import name_by_module
@@ -107,16 +109,21 @@ def cache_shape(module: torch.nn.Module) -> Shape:
     """
     from transformers import DynamicCache
 
-    with torch.inference_mode():
-        outputs = module(input_ids=torch.ones(1, 2, dtype=torch.int64), use_cache=True)
+    kind = type(module).__name__
+    hint = "decoders with recurrent layers are not supported, but for LFM2 and Qwen3.5"
+    try:
+        with torch.inference_mode():
+            outputs = module(input_ids=torch.ones(1, 2, dtype=torch.int64), use_cache=True)
+    except Exception as error:  # transformers raises whatever its caches raise
+        message = f"{kind} cannot be run with a cache: {' '.join(str(error).split())[:200]}"
+        raise CompressError("cache-unsupported", message, hint=hint) from error
     cache = getattr(outputs, "past_key_values", None)
     layers = cache.layers if isinstance(cache, DynamicCache) else []
     found = [_kept(layer) for layer in layers]
     others = [str(index) for index, own in enumerate(found) if len(own) < 2]
     if others or not found:
         where = f"layers {', '.join(others[:8])}{' and more' * (len(others) > 8)}" if found else "its layers"
-        message = f"{type(module).__name__} keeps something else than keys and values in {where}"
-        hint = "decoders with recurrent layers are not supported, but for LFM2's short convolutions"
+        message = f"{kind} keeps something else than keys and values in {where}"
         raise CompressError("cache-unsupported", message, hint=hint)
     return Shape(tuple(one for own in found for one in own))
 
@@ -170,7 +177,7 @@ def write_settings(folder: Path, config: dict[str, Any], shape: Shape) -> None:
     """Write `genai_config.json`, with which the runtime feeds the graph."""
     generation = folder / "generation_config.json"
     chosen = {**config, **(read_json(generation, code="config-missing") if generation.exists() else {})}
-    end = chosen.get("eos_token_id")
+    end = end_tokens(folder)
     first_end = end[0] if isinstance(end, list) else end
     pad = chosen.get("pad_token_id")
     length = min([max_tokens(config=config, tokenizer={}, sentence={}), *_one_table(config)])
@@ -236,7 +243,7 @@ def trace(module: torch.nn.Module, shape: Shape, path: Path) -> ModelProto:
         CompressError: torch cannot trace it.
     """
     try:
-        with quiet_exporter(), torch.no_grad():
+        with quiet_exporter(), torch.no_grad(), real_rotation(module):
             program = torch.onnx.export(
                 CachedModule(module, shape).eval(),
                 sample(shape),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Numbers of layers and heads, widths of hidden states and of a head, and positions (0: no table)."""
+    """Numbers of layers and heads, widths of hidden states and of a head, positions (0: no table). Of heads
+    that differ from layer to layer, the most and the widest.
+    """
 
     layers: int
     heads: int
@@ -29,13 +32,21 @@ def text_sizes(config: Mapping[str, Any]) -> Sizes:
     """
     from transformers import AutoConfig
 
-    read: Any = AutoConfig.for_model(**config).get_text_config(decoder=True)
-    heads, hidden = int(read.num_attention_heads), int(read.hidden_size)
+    values = json.loads(json.dumps(dict(config)), object_hook=_number)
+    read: Any = AutoConfig.for_model(**values).get_text_config(decoder=True)
+    # Where layers differ (Gemma 4's heads), the whole configuration does not tell.
+    layers = list(getattr(read, "per_layer_config", None) or [read])
+    heads = max(int(layer.num_attention_heads) for layer in layers)
     return Sizes(
         layers=int(read.num_hidden_layers),
         heads=heads,
-        kv_heads=int(getattr(read, "num_key_value_heads", None) or heads),
-        hidden=hidden,
-        head=int(getattr(read, "head_dim", None) or hidden // heads),
+        kv_heads=max(int(getattr(layer, "num_key_value_heads", None) or heads) for layer in layers),
+        hidden=int(read.hidden_size),
+        head=max(int(getattr(layer, "head_dim", None) or read.hidden_size // heads) for layer in layers),
         positions=int(getattr(read, "max_position_embeddings", None) or 0),
     )
+
+
+def _number(value: dict[str, Any]) -> Any:
+    """Infinity, as transformers writes it into JSON."""
+    return float(value["__float__"]) if set(value) == {"__float__"} else value

@@ -52,7 +52,7 @@ def greedy(quantized: Path, ids: list[int]) -> list[int]:
 
 
 BUILT = ["llama-tied", "qwen3-wide", "gemma2-wide", "phi3-wide", "mistral", "lfm2", "qwen3.5"]
-TRACED = ["gpt2", "falcon", "phi3-long"]
+TRACED = ["gpt2", "falcon", "phi3-long", "deepseek-v2"]
 
 
 @pytest.mark.parametrize("name", BUILT + TRACED)

@@ -47,6 +47,7 @@ LONG = {"rope_type": "longrope", "original_max_position_embeddings": 48, **FACTO
 def test_a_text_is_as_long_as_one_table_of_positions_serves(more, length, tmp_path):
     sizes = {"hidden_size": 64, "num_attention_heads": 4, "vocab_size": 160, "max_position_embeddings": 128}
     config = {"model_type": "llama", **sizes, **more}
+    (tmp_path / "config.json").write_text(json.dumps(config))
     write_settings(tmp_path, config, UNLIKE)
     written = json.loads((tmp_path / "genai_config.json").read_text())
     assert written["model"]["context_length"] == written["search"]["max_length"] == length

@@ -45,6 +45,18 @@ def test_what_text_is_read_by_counts():
     assert (text_sizes(config).hidden, text_sizes(config).layers) == (96, 5)
 
 
+def test_layers_may_differ():
+    layers = {"num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"]}
+    config = {"model_type": "gemma4_text", "hidden_size": 64, "head_dim": 16, "global_head_dim": 48, **layers}
+    assert (text_sizes(config).layers, text_sizes(config).head) == (2, 48)
+
+
+def test_numbers_that_json_lacks_are_read():
+    config = {"model_type": "granitemoehybrid", "hidden_size": 64, "num_attention_heads": 4}
+    limits = [0.0, {"__float__": "Infinity"}]
+    assert text_sizes({**config, "time_step_limit": limits}).head == 16
+
+
 def test_an_unknown_kind_is_named():
     with pytest.raises(ValueError, match="nosuch"):
         text_sizes({"model_type": "nosuch"})
