@@ -1,5 +1,5 @@
-"""Rotary positions that a model computes with complex numbers (DeepSeek-V2), by sines and cosines: ONNX has no
-complex numbers.
+"""Rotary positions that a model computes with complex numbers (DeepSeek-V2), by sines and cosines, which ONNX
+has.
 """
 
 from __future__ import annotations
