@@ -35,7 +35,8 @@ def language_folder(folder: Path, *, cache: Path, note: Callable[[str], None]) -
     """Write the language model of the checkpoint in `folder` below `cache`, once, one file at a time.
 
     Raises:
-        CompressError: transformers cannot build the model, or says of no part that it is the decoder.
+        CompressError: transformers cannot build the model or says of no part that it is the decoder, or a
+            weight of that is missing.
     """
     target = cache / "language" / folder_digest(folder)[:24]
     if not target.exists():
@@ -51,6 +52,7 @@ def _take_out(folder: Path, target: Path) -> int:
     text = build_empty(*_text_kind(folder, whole))
     stream = WeightStream(folder, whole)
     names = _Names(whole, text, stream)
+    names.refuse_missing(text)
     places: dict[str, str] = {}
     left = 0
     for path in weight_files(folder):
@@ -107,6 +109,19 @@ class _Names:
         # What transformers fuses (experts) stays apart, as a checkpoint of the language model has it.
         return self._move(target if self._sources[target] == 1 else name)
 
+    def refuse_missing(self, text: Any) -> None:
+        """Refuse a checkpoint that leaves a weight of the language model without a value.
+
+        Raises:
+            CompressError: there is one.
+        """
+        found = {self._move(target) for name, target in self._targets.items() if self.new(name)}
+        head = text.get_output_embeddings().weight if text.config.tie_word_embeddings else None
+        wanted = {name for name, value in text.named_parameters() if value is not head}
+        if missing := sorted(wanted - found):
+            message = f"the checkpoint lacks {len(missing)} weights of its language model, first {missing[0]}"
+            raise CompressError("weights-missing", message, hint="download it again")
+
     def _move(self, name: str) -> str | None:
         for old, new in self._moved.items():
             if name.startswith(old):
@@ -141,7 +156,7 @@ def _text_kind(folder: Path, whole: Any) -> tuple[Any, Any]:
         rope = values.get("rope_parameters") or {}
         values["rope_parameters"] = {key: rope[key] for key in rope if not key.startswith("mrope")}
     written = read_json(folder / "config.json", code="config-missing")
-    marks = {key: written[key] for key in _MARKS if key in written}
+    marks = {key: written[key] for key in _MARKS if written.get(key) is not None}
     names = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[kind]
     architecture = names if isinstance(names, str) else names[0]
     tied = _head(whole).weight is whole.get_input_embeddings().weight

@@ -1,7 +1,7 @@
 """This project beside its peers on a decoder, in one run: size, perplexity, speed, cost of making.
 
     python -m tests.bench.decoder MODEL --calibration valid.txt --data test.txt [--seconds 120]
-        [--recipes gptq-int4,gptq-int4-128] [--out FOLDER]
+        [--recipes gptq-int4,gptq-int4-64] [--out FOLDER]
 
 Perplexity is on windows of `--data` (text that no calibration saw), of what each artifact's own graph gives.
 Times are interleaved. `--out` keeps what was made, for `tests.bench.llamacpp`.
@@ -39,21 +39,24 @@ CHECKPOINT = "checkpoint"
 """What runs on no processor: judged by its dense copy, and not timed."""
 
 
-def make_all(model: Path, recipes: list[str], text: Path, work: Path) -> list[Made]:
+def make_all(model: Path, recipes: list[str], texts: tuple[Path, Path], work: Path) -> list[Made]:
+    """What is compared; `texts` are those to calibrate on and to judge."""
     made = [Made(TORCH, model / "model.safetensors", "torch")]
     for index, name in enumerate([*PEERS, *CHECKPOINTS]):
         out = work / f"peer{index}"
-        command = [sys.executable, "-m", "tests.bench.decoder_peers", name, str(model), str(out), str(text)]
+        words = [name, str(model), str(out), str(texts[0])]
+        command = [sys.executable, "-m", "tests.bench.decoder_peers", *words]
         graph = name in PEERS
         file, runtime = ("model.onnx", GENAI) if graph else ("model.safetensors", CHECKPOINT)
         made.append(measured(name, out / file, runtime, command))
-    return made + [ours(model, recipe, text, work) for recipe in recipes]
+    return made + [ours(model, recipe, texts, work) for recipe in recipes]
 
 
-def ours(model: Path, recipe: str, text: Path, work: Path) -> Made:
+def ours(model: Path, recipe: str, texts: tuple[Path, Path], work: Path) -> Made:
     """`compress run`, whose report says what each step cost."""
     out = work / recipe
-    words = ["--data", str(text), "--recipe", recipe, "--max-drop", "10x", "--seconds", "1", "--limit", "80"]
+    words = ["--calibration", str(texts[0]), "--data", str(texts[1]), "--recipe", recipe]
+    words += ["--max-drop", "10x", "--seconds", "1", "--limit", "80"]
     command = [sys.executable, "-m", "compress", "run", str(model), *words, "--out", str(out), "-q"]
     measured(recipe, out, GENAI, command)
     steps = json.loads((out / "report.json").read_text(encoding="utf8"))["steps"]
@@ -134,7 +137,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--calibration", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--recipes", default="gptq-int4,gptq-int4-128,round-int4")
+    parser.add_argument("--recipes", default="gptq-int4,gptq-int4-64,gptq-int4-128,round-int4")
     parser.add_argument("--windows", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--out", type=Path)
@@ -147,7 +150,7 @@ def main() -> None:
 
 
 def run(words: argparse.Namespace, folder: Path) -> None:
-    made = make_all(words.model, words.recipes.split(","), words.calibration, folder)
+    made = make_all(words.model, words.recipes.split(","), (words.calibration, words.data), folder)
     scores = perplexities(made, words.model, words.data, words.windows)
     timings, tokens = race(made, words.model, words.seconds)
     show(made, scores, timings, tokens)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from compress.core.errors import CompressError
 from compress.core.profile import ModelKind
@@ -130,6 +132,21 @@ def test_files_of_several_are_read_one_by_one_and_once(whole, tmp_path):
     again, more = found(folder, tmp_path)
     assert (again.folder, again.digest, more) == (model.folder, model.digest, [])
     assert len(notes) == 1
+
+
+def test_a_checkpoint_without_some_of_its_weights_is_refused(whole, tmp_path):
+    folder, _ = whole("gemma3")
+    damaged = tmp_path / "damaged"
+    shutil.copytree(folder, damaged)
+    tensors = load_file(damaged / "model.safetensors")
+    (name,) = [
+        one for one in tensors if one.endswith("layers.1.mlp.down_proj.weight") and "vision" not in one
+    ]
+    save_file({one: value for one, value in tensors.items() if one != name}, damaged / "model.safetensors")
+    with pytest.raises(CompressError, match="first model.layers.1.mlp.down_proj.weight") as caught:
+        found(damaged, tmp_path)
+    assert caught.value.code == "weights-missing"
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
 
 
 def test_without_a_task_it_is_refused_with_what_to_ask_for(whole, tmp_path):
