@@ -18,6 +18,11 @@ _TEXT = dict(
 _DECODER = {**_TEXT, "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
 _GPT = dict(vocab_size=160, n_embd=32, n_layer=2, n_head=4, n_positions=80, bos_token_id=2, eos_token_id=3)
 _T5 = dict(vocab_size=160, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
+_BART = dict(
+    vocab_size=160, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+    decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=80,
+    pad_token_id=0, bos_token_id=2, eos_token_id=3, decoder_start_token_id=2,
+)  # fmt: skip
 _VIT = dict(
     image_size=32, patch_size=8, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
     intermediate_size=64, num_channels=3,
@@ -203,25 +208,8 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], str]] = {
         "text-generation",
     ),
     "t5-encoder": ("T5EncoderModel", _T5, "feature-extraction"),
-    "bart-encoder": (
-        "BartModel",
-        dict(
-            vocab_size=160,
-            d_model=32,
-            encoder_layers=2,
-            decoder_layers=2,
-            encoder_attention_heads=4,
-            decoder_attention_heads=4,
-            encoder_ffn_dim=64,
-            decoder_ffn_dim=64,
-            max_position_embeddings=80,
-            pad_token_id=0,
-            bos_token_id=2,
-            eos_token_id=3,
-            decoder_start_token_id=2,
-        ),
-        "feature-extraction",
-    ),
+    "bart-encoder": ("BartModel", _BART, "feature-extraction"),
+    "bart-classifier": ("BartForSequenceClassification", _BART, "text-classification"),
     "vit": ("ViTForImageClassification", {**_VIT, "num_labels": 10}, "image-classification"),
     "deit": ("DeiTForImageClassification", {**_VIT, "num_labels": 10}, "image-classification"),
     "swin": (

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from compress.core.errors import CompressError
+from compress.core.positions import OFFSET_TYPES
+from compress.model.ends import end_of
 from compress.model.safety import read_json
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ class Inputs:
     shortest: int = 1
     item: tuple[int, ...] = ()
     bands: int = 0
+    end: int | None = None
+    """The token that has to stand at the end of each text, and there alone."""
 
     def sample(self, *, batch: int, length: int, seed: int) -> Tensors:
         """Inputs of a shape, with padding at the end of every second item where there is a mask.
@@ -49,7 +53,16 @@ class Inputs:
         """
         generator = torch.Generator().manual_seed(seed)
         length = max(self.shortest, min(length, self.longest))
-        return {name: self._one(name, batch, length, generator) for name in self.names}
+        made = {name: self._one(name, batch, length, generator) for name in self.names}
+        if self.end is not None:
+            self._put_ends(made, self.end)
+        return made
+
+    def _put_ends(self, made: Tensors, end: int) -> None:
+        ids = made["input_ids"]
+        ids[ids == end] = (end + 1) % self.vocabulary
+        lengths = made["attention_mask"].sum(dim=1) if "attention_mask" in made else ids.shape[1]
+        ids[torch.arange(len(ids)), lengths - 1] = end
 
     def _one(self, name: str, batch: int, length: int, generator: torch.Generator) -> torch.Tensor:
         if name == "input_ids":
@@ -118,6 +131,7 @@ def _text(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
         vocabulary=int(getattr(config, "vocab_size", len(tokenizer))),
         longest=min(_LONGEST, _positions(config)),
         shortest=2,
+        end=end_of(module),
     )
 
 
@@ -127,14 +141,8 @@ def _positions(config: Any) -> int:
     )
     # The RoBERTa family numbers positions from padding_idx + 1 (MPNet's padding_idx is 1 whatever the
     # configuration says), so that many rows are never reached.
-    offset = max(config.pad_token_id or 0, 1) + 1 if config.model_type in OFFSET_POSITIONS else 0
+    offset = max(config.pad_token_id or 0, 1) + 1 if config.model_type in OFFSET_TYPES else 0
     return limit - offset
-
-
-OFFSET_POSITIONS = (
-    "roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "mpnet", "longformer",
-    "data2vec-text", "ibert", "xmod", "luke", "esm",
-)  # fmt: skip
 
 
 def load_tokenizer(folder: Path) -> Any:

@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from compress.core.positions import OFFSET_TYPES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 UNBOUNDED = 512
 """Tokens to cut at where no file sets a limit (relative positions, as in T5)."""
-
-_OFFSET_TYPES = frozenset(
-    (
-        *(
-            "camembert",
-            "data2vec-text",
-            "esm",
-            "ibert",
-            "layoutlmv3",
-            "lilt",
-            "longformer",
-            "luke",
-            "markuplm",
-        ),
-        *("mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
-    )
-)
-"""Models that number positions from `pad_token_id + 1`, so that their table has that many rows less
-to give (Liu et al. 2019 kept fairseq's numbering)."""
 
 
 def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -39,7 +22,7 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
 def position_offset(config: Mapping[str, Any]) -> int:
     """The number of the first position: 0, or `pad_token_id + 1` in RoBERTa's family."""
     config = text_config(config)
-    if config.get("model_type") not in _OFFSET_TYPES:
+    if config.get("model_type") not in OFFSET_TYPES:
         return 0
     pad = config.get("pad_token_id")
     return (1 if pad is None else int(pad)) + 1

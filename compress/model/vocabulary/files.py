@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from compress.model.inputs import OFFSET_POSITIONS
+from compress.core.positions import OFFSET_TYPES
 from compress.model.vocabulary.tokenizer import all_pieces
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def fixed_ids(folder: Path) -> set[int]:
     """The ids that must not change: up to the padding token's, where positions are counted from it."""
     config = json.loads((folder / "config.json").read_text(encoding="utf8"))
     padding = config.get("pad_token_id")
-    if config.get("model_type") not in OFFSET_POSITIONS or padding is None:
+    if config.get("model_type") not in OFFSET_TYPES or padding is None:
         return set()
     return set(range(padding + 1))
 

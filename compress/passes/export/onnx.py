@@ -19,6 +19,7 @@ from compress.graph.io import SINGLE_FILE_LIMIT, read_graph, write_graph
 from compress.graph.naming import name_by_module
 from compress.graph.parity import Parity, compare
 from compress.graph.session import open_runner
+from compress.model.ends import gathering_by_position
 from compress.model.inputs import Inputs, inputs_of, on_own_inputs
 from compress.model.load import load_module
 from compress.model.quiet import exporters_cause, quiet_exporter
@@ -112,7 +113,7 @@ def _output_names(module: torch.nn.Module, inputs: Inputs, task: str) -> tuple[s
 def _trace(wrapped: _Exportable, inputs: Inputs, graph: Path, *, opset: int) -> None:
     example = inputs.sample(batch=2, length=24, seed=0)
     try:
-        with quiet_exporter(), torch.no_grad():
+        with quiet_exporter(), torch.no_grad(), gathering_by_position(wrapped.module):
             program = torch.onnx.export(
                 wrapped,
                 tuple(example.values()),
