@@ -33,6 +33,11 @@ _KEY_SCALE, _VALUE_SCALE = 12, 13
 """Places of the scales among the operator's inputs."""
 
 
+def _is_cache(name: str) -> bool:
+    """Whether an input or output holds keys or values, not the state of another kind of layer."""
+    return name.startswith((PAST, PRESENT)) and name.endswith((".key", ".value"))
+
+
 def refuse_traced(architecture: str) -> CompressError:
     """Why a graph that torch traced keeps its cache in fp32."""
     message = (
@@ -46,7 +51,7 @@ def largest(runner: OrtRunner, windows: np.ndarray) -> dict[str, np.ndarray]:
     """The largest absolute keys and values (heads, width) float32 of each layer, by the graph's outputs, over
     windows of token ids (windows, length).
     """
-    names = [name for name in runner.outputs if name.startswith(PRESENT)]
+    names = [name for name in runner.outputs if _is_cache(name)]
     found: dict[str, np.ndarray] = {}
     for window in windows:
         outputs = runner.run(first_step(runner.inputs, window[None]), only=names)
@@ -100,7 +105,7 @@ def write_int8_cache(path: Path, scale: dict[str, np.ndarray]) -> None:
         message = f"the graph has no cache of keys and values named {', '.join(sorted(left)[:3])}"
         raise CompressError("cache-unsupported", message, hint="leave kv_cache out")
     for value in (*model.graph.input, *model.graph.output):
-        if value.name.startswith((PAST, PRESENT)):
+        if _is_cache(value.name):
             value.type.tensor_type.elem_type = TensorProto.INT8
     path.write_bytes(model.SerializeToString())
 

@@ -53,6 +53,7 @@ def llm_compressor(model: Path, out: Path, text: Path) -> None:
     found = module.state_dict()
     dense.load_state_dict({name: found[name] for name in dense.state_dict()})
     dense.save_pretrained(out / "dense")
+    tokenizer.save_pretrained(out / "dense")
     module.save_pretrained(out, save_compressed=True)
 
 

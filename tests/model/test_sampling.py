@@ -52,7 +52,9 @@ def mamba():
     return MambaForCausalLM(MambaConfig(**sizes)).eval()
 
 
-@pytest.mark.parametrize("name", ["llama", "gpt2", "gemma3", "qwen3-moe", "lfm2", "deepseek-v3", "mamba"])
+@pytest.mark.parametrize(
+    "name", ["llama", "gpt2", "gemma3", "qwen3-moe", "lfm2", "qwen3.5", "deepseek-v3", "mamba"]
+)
 def test_what_a_model_keeps_changes_nothing(name, tiny_models):
     """The same random numbers with the whole text read anew for each token, by another way to draw."""
     module = mamba() if name == "mamba" else load_module(tiny_models(name), TASK)
