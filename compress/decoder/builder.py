@@ -128,6 +128,8 @@ def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.
     if config.eos_token_id is None:
         config.eos_token_id = end_tokens(folder)
     architecture = config.architectures[0]
+    if architecture in _RUN_AS:
+        config.rope_parameters.setdefault("mrope_section", _thirds(config))
     # A cache of the window alone would have to be filled before the first token.
     options = {
         "shared_embeddings": bool(config.tie_word_embeddings),
@@ -154,6 +156,14 @@ def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.
     graph: ir.Model = maker.model
     graph.graph.sort()
     return graph
+
+
+def _thirds(config: Any) -> list[int]:
+    """Rotated pairs of channels by positions in time, height and width, where a configuration does not part
+    them: in texts the three are one.
+    """
+    pairs = int(config.head_dim * config.rope_parameters.get("partial_rotary_factor", 1)) // 2
+    return [pairs - 2 * (pairs // 3), pairs // 3, pairs // 3]
 
 
 def _every_layer_local(config: Any) -> bool:
