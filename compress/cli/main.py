@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,6 +52,8 @@ def root(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (the entry point passes it to `sys.exit`)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # Advice about itself (kernels that could be installed). Read at its import, in children too.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
         result = build()(args=words, standalone_mode=False, prog_name="compress")
     except CompressError as error:
