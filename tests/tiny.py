@@ -11,14 +11,14 @@ TEXT = (
     "so make them small and prove that they are good ! why not ? 0 1 2 3 4 5 6 7 8 9"
 )
 
-_TEXT = dict(
+TEXT_SIZES = dict(
     vocab_size=160, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
     max_position_embeddings=80,
 )  # fmt: skip
-_DECODER = {**_TEXT, "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+_DECODER = {**TEXT_SIZES, "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
 _GPT = dict(vocab_size=160, n_embd=32, n_layer=2, n_head=4, n_positions=80, bos_token_id=2, eos_token_id=3)
 _T5 = dict(vocab_size=160, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
-_BART = dict(
+BART = dict(
     vocab_size=160, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
     decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=80,
     pad_token_id=0, bos_token_id=2, eos_token_id=3, decoder_start_token_id=2,
@@ -161,25 +161,29 @@ CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
 
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any], str]] = {
     # name: (class, configuration, task)
-    "bert": ("BertModel", _TEXT, "feature-extraction"),
-    "bert-classifier": ("BertForSequenceClassification", _TEXT, "text-classification"),
-    "bert-tokens": ("BertForTokenClassification", {**_TEXT, "num_labels": 5}, "token-classification"),
-    "bert-answers": ("BertForQuestionAnswering", _TEXT, "question-answering"),
-    "bert-mask": ("BertForMaskedLM", _TEXT, "fill-mask"),
+    "bert": ("BertModel", TEXT_SIZES, "feature-extraction"),
+    "bert-classifier": ("BertForSequenceClassification", TEXT_SIZES, "text-classification"),
+    "bert-tokens": ("BertForTokenClassification", {**TEXT_SIZES, "num_labels": 5}, "token-classification"),
+    "bert-answers": ("BertForQuestionAnswering", TEXT_SIZES, "question-answering"),
+    "bert-mask": ("BertForMaskedLM", TEXT_SIZES, "fill-mask"),
     "distilbert": (
         "DistilBertForSequenceClassification",
         dict(vocab_size=160, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=80),
         "text-classification",
     ),
-    "roberta": ("RobertaModel", {**_TEXT, "pad_token_id": 0}, "feature-extraction"),
-    "xlm-roberta": ("XLMRobertaModel", {**_TEXT, "pad_token_id": 0}, "feature-extraction"),
-    "mpnet": ("MPNetModel", {**_TEXT, "pad_token_id": 0}, "feature-extraction"),
-    "electra": ("ElectraForSequenceClassification", {**_TEXT, "embedding_size": 16}, "text-classification"),
-    "albert": ("AlbertModel", {**_TEXT, "embedding_size": 16}, "feature-extraction"),
+    "roberta": ("RobertaModel", {**TEXT_SIZES, "pad_token_id": 0}, "feature-extraction"),
+    "xlm-roberta": ("XLMRobertaModel", {**TEXT_SIZES, "pad_token_id": 0}, "feature-extraction"),
+    "mpnet": ("MPNetModel", {**TEXT_SIZES, "pad_token_id": 0}, "feature-extraction"),
+    "electra": (
+        "ElectraForSequenceClassification",
+        {**TEXT_SIZES, "embedding_size": 16},
+        "text-classification",
+    ),
+    "albert": ("AlbertModel", {**TEXT_SIZES, "embedding_size": 16}, "feature-extraction"),
     "deberta-v2": (
         "DebertaV2ForSequenceClassification",
         {
-            **_TEXT,
+            **TEXT_SIZES,
             "relative_attention": True,
             "pos_att_type": ["p2c", "c2p"],
             "position_buckets": 16,
@@ -191,7 +195,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "modernbert": (
         "ModernBertForMaskedLM",
-        {**_TEXT, "pad_token_id": 0, "local_attention": 16, "global_attn_every_n_layers": 2},
+        {**TEXT_SIZES, "pad_token_id": 0, "local_attention": 16, "global_attn_every_n_layers": 2},
         "fill-mask",
     ),
     "gpt2": ("GPT2LMHeadModel", _GPT, "text-generation"),
@@ -208,8 +212,8 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], str]] = {
         "text-generation",
     ),
     "t5-encoder": ("T5EncoderModel", _T5, "feature-extraction"),
-    "bart-encoder": ("BartModel", _BART, "feature-extraction"),
-    "bart-classifier": ("BartForSequenceClassification", _BART, "text-classification"),
+    "bart-encoder": ("BartModel", BART, "feature-extraction"),
+    "bart-classifier": ("BartForSequenceClassification", BART, "text-classification"),
     "vit": ("ViTForImageClassification", {**_VIT, "num_labels": 10}, "image-classification"),
     "deit": ("DeiTForImageClassification", {**_VIT, "num_labels": 10}, "image-classification"),
     "swin": (
@@ -250,7 +254,7 @@ DECODERS: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "phi3": ("Phi3ForCausalLM", _DECODER, "text-generation"),
     "gemma2": ("Gemma2ForCausalLM", {**_DECODER, "head_dim": 8, "sliding_window": 16}, "text-generation"),
-    "gpt-neox": ("GPTNeoXForCausalLM", _TEXT, "text-generation"),
+    "gpt-neox": ("GPTNeoXForCausalLM", TEXT_SIZES, "text-generation"),
     "opt": (
         "OPTForCausalLM",
         dict(

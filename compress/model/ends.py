@@ -7,6 +7,7 @@ at the last one's place.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -37,9 +38,26 @@ def gathering_by_position(module: Any) -> Iterator[None]:
         del module.forward
 
 
+_LAST_FIRST = ("mbart", "plbart")
+"""Models whose decoder reads a text's last token (its language) first, by `model_type`."""
+
+
+def _shift_of(module: Any) -> Any:
+    """How tokens are shifted for the decoder; None where the body does it."""
+    if module.config.model_type in _LAST_FIRST:
+        return partial(_last_first, padding=module.config.pad_token_id)
+    return getattr(module, "_shift_right", None)  # T5's
+
+
+def _last_first(ids: torch.Tensor, *, padding: int) -> torch.Tensor:
+    """As transformers does it, but for a `squeeze` that takes a batch of one for none."""
+    last = (ids != padding).sum(dim=1, keepdim=True) - 1
+    return torch.cat((ids.gather(1, last), ids[:, :-1]), dim=1)
+
+
 def _bound(module: Any, end: int) -> Any:
     body = getattr(module, module.base_model_prefix)
-    shift = getattr(module, "_shift_right", None)  # T5's own; BART's body shifts by itself
+    shift = _shift_of(module)
 
     def classify(
         input_ids: torch.Tensor, attention_mask: torch.Tensor, return_dict: bool = True
