@@ -60,7 +60,7 @@ def _bound(module: Any, end: int) -> Any:
     shift = _shift_of(module)
 
     def classify(
-        input_ids: torch.Tensor, attention_mask: torch.Tensor, return_dict: bool = True
+        input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, return_dict: bool = True
     ) -> dict[str, torch.Tensor]:
         del return_dict
         more = {} if shift is None else {"decoder_input_ids": shift(input_ids)}
