@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 import compress
 from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
@@ -122,6 +123,16 @@ def test_a_decoder_becomes_an_artifact(cli, decoders, tmp_path):
     assert document["generations"]["out"]["prompt"] == "the quick"
     assert cli("eval", "out", "--data", texts, "--json").code == 0
     assert "MatMulNBits" in cli("inspect", "out").out
+
+
+def test_tables_of_few_channels_are_rounded_too(tmp_path):
+    module = transformers.LlamaForCausalLM(transformers.LlamaConfig(**{**tiny.WIDE, "vocab_size": 2048}))
+    module.save_pretrained(tmp_path / "model")
+    tiny.tokenizer(tmp_path / "model")
+    source = Artifact(kind=ArtifactKind.CHECKPOINT, folder=tmp_path / "model", task="text-generation")
+    quantized = step(rounding, source, {"group_size": 16}, tmp_path / "quantized")
+    layouts = QuantizedCheckpoint(quantized.folder).layouts
+    assert {"model.embed_tokens.weight", "lm_head.weight"} <= set(layouts)
 
 
 def test_export_is_for_decoders_alone(tiny_models, tmp_path):

@@ -138,8 +138,9 @@ def _matrices(module: torch.nn.Module, config: Config) -> dict[str, bool]:
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     found: dict[str, bool] = {}
     for part in module.modules():
-        is_matrix = isinstance(part, torch.nn.Linear | Conv1D) or part is table
-        if is_matrix and id(part) not in left_out and not is_gate(part.weight.shape):
+        is_table = part is table or part is head
+        is_matrix = isinstance(part, torch.nn.Linear | Conv1D) and not is_gate(part.weight.shape)
+        if (is_table or is_matrix) and id(part) not in left_out:
             found.setdefault(names[id(part.weight)], isinstance(part, Conv1D))
     return found | dict.fromkeys(_experts(module), False)
 
