@@ -19,7 +19,7 @@ import torch
 
 from compress.core.errors import CompressError
 from compress.decoder.ends import end_tokens
-from compress.decoder.routed import ALIKE, Experts, Routed, is_normalized, refuse_others
+from compress.decoder.routed import Experts, Routed, is_normalized, refuse_others
 from compress.decoder.traced import THREADS, rotary_settings
 from compress.graph.cached import SETTINGS
 
@@ -55,8 +55,15 @@ _BUILDERS = {
 decoders whose graphs agree with transformers 5 (Olmo's and Gemma 3's do not, and are traced)."""
 
 
-_RUN_AS = {"Qwen3_5ForCausalLM": "qwen3_5_text", "Qwen3_5MoeForCausalLM": "qwen3_5_moe_text"}
-"""By architecture, the runtime's name for it where that is not the beginning of the architecture's own."""
+_RUN_AS = {
+    "MixtralForCausalLM": "MistralForCausalLM",
+    "Qwen2MoeForCausalLM": "Qwen2ForCausalLM",
+    "Qwen3MoeForCausalLM": "Qwen3ForCausalLM",
+    "Qwen3_5ForCausalLM": "qwen3_5_text",
+    "Qwen3_5MoeForCausalLM": "qwen3_5_moe_text",
+}
+"""By architecture, the one that is like it but for its experts, or the runtime's own name, where the runtime
+does not know the architecture's."""
 
 
 def is_built(config: dict[str, Any]) -> bool:
@@ -128,7 +135,8 @@ def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.
     if config.eos_token_id is None:
         config.eos_token_id = end_tokens(folder)
     architecture = config.architectures[0]
-    if architecture in _RUN_AS:
+    name = _RUN_AS.get(architecture, architecture)
+    if name.startswith("qwen3_5"):
         config.rope_parameters.setdefault("mrope_section", _thirds(config))
     # A cache of the window alone would have to be filled before the first token.
     options = {
@@ -141,7 +149,7 @@ def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.
             kind = _fed(architecture)
             maker = kind(config, ir.DataType.FLOAT, ir.DataType.FLOAT, "cpu", str(target / ".cache"), options)
             maker.feed, maker.experts, maker.accuracy_level = feed, feed.experts, accuracy_level
-            maker.model_type = _RUN_AS.get(architecture) or ALIKE.get(architecture, architecture)
+            maker.model_type = name
             maker.every_layer_local = _every_layer_local(config)
             maker.moe_attrs["normalize_routing_weights"] = is_normalized(config)
             maker.make_model(str(folder))

@@ -22,13 +22,6 @@ if TYPE_CHECKING:
 
 _ACTIVATIONS = ("silu", "swish")
 
-ALIKE = {
-    "MixtralForCausalLM": "MistralForCausalLM",
-    "Qwen2MoeForCausalLM": "Qwen2ForCausalLM",
-    "Qwen3MoeForCausalLM": "Qwen3ForCausalLM",
-}
-"""The architectures with such layers, and the one that is like it but for them, which the runtime knows."""
-
 
 class Experts:
     """The experts of a module, by their layer, as arrays or as codes of a quantized checkpoint."""
@@ -163,7 +156,8 @@ def refuse_others(config: Any) -> None:
     Raises:
         CompressError: the experts' activation is another than SiLU.
     """
-    if config.architectures[0] in ALIKE and config.hidden_act not in _ACTIVATIONS:
+    routed = getattr(config, "num_experts_per_tok", None)
+    if routed and config.hidden_act not in _ACTIVATIONS:
         message = f"the experts' activation is {config.hidden_act}, expected {_ACTIVATIONS[0]}"
         raise CompressError("experts-unsupported", message, hint="this architecture is not supported yet")
 

@@ -6,7 +6,6 @@ here goes by architecture but the names in `PLAIN`.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,10 @@ from safetensors.torch import save_file
 from compress.core.errors import CompressError
 from compress.core.paths import folder_digest, published
 from compress.model.load import build_empty, quiet_transformers
-from compress.model.safety import INDEX, SINGLE, read_json, weight_files
+from compress.model.safety import SINGLE, read_json, weight_files, write_shard_index
 from compress.model.sidecars import copy_sidecars
 from compress.model.stream import WeightStream
-from compress.model.tasks import PLAIN
+from compress.model.tasks import PLAIN, named_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,18 +62,11 @@ def _take_out(folder: Path, target: Path) -> int:
         if kept:
             save_file(kept, target / path.name, metadata={"format": "pt"})
             places |= dict.fromkeys(kept, path.name)
-    _index(target, places)
+    if set(places.values()) != {SINGLE}:
+        write_shard_index(target, places)
     copy_sidecars(folder, target, text=True, skip=_PROCESSORS)
     text.config.save_pretrained(target)
     return left
-
-
-def _index(target: Path, places: dict[str, str]) -> None:
-    if set(places.values()) <= {SINGLE}:
-        return
-    size = sum((target / name).stat().st_size for name in set(places.values()))
-    index = {"metadata": {"total_size": size}, "weight_map": places}
-    (target / INDEX).write_text(json.dumps(index, indent=1, sort_keys=True), encoding="utf8")
 
 
 def _whole(folder: Path) -> Any:
@@ -82,12 +74,7 @@ def _whole(folder: Path) -> Any:
 
     with quiet_transformers():
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-    name = (config.architectures or [""])[0]
-    kind = getattr(transformers, name, None)
-    if kind is None:
-        message = f"config.json names the architecture {name!r}, which transformers does not have"
-        raise CompressError("architecture-unknown", message, hint="update transformers")
-    whole: Any = build_empty(kind, config)
+    whole: Any = build_empty(named_class((config.architectures or [""])[0]), config)
     whole.tie_weights()
     return whole
 

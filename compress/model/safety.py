@@ -87,6 +87,13 @@ def weight_files(folder: Path) -> list[Path]:
     )
 
 
+def write_shard_index(folder: Path, places: dict[str, str]) -> None:
+    """Say in which of a checkpoint's files each tensor is, by the tensors' names."""
+    size = sum((folder / name).stat().st_size for name in set(places.values()))
+    index = {"metadata": {"total_size": size}, "weight_map": places}
+    (folder / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True), encoding="utf8")
+
+
 def _shards(folder: Path) -> list[Path]:
     index = read_json(folder / INDEX, code="index-invalid")
     mapping = index.get("weight_map")

@@ -90,13 +90,23 @@ def check_task(task: str) -> str:
     return canonical
 
 
-def _task_of_class(name: str) -> str:
+def named_class(name: str) -> Any:
+    """The transformers class of an architecture.
+
+    Raises:
+        CompressError: there is none of that name.
+    """
     import transformers
 
     kind = getattr(transformers, name, None)
     if kind is None:
         message = f"transformers {transformers.__version__} has no architecture '{name}'"
         raise CompressError("architecture-unknown", message, hint="update transformers, or check config")
+    return kind
+
+
+def _task_of_class(name: str) -> str:
+    kind = named_class(name)
     if name.endswith("ForCTC"):
         return "automatic-speech-recognition"
     if _is_bare(name):

@@ -40,7 +40,7 @@ from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.model.dequantize import original_orientation
 from compress.model.quantized import QuantizedCheckpoint
-from compress.model.safety import INDEX, SINGLE, read_json
+from compress.model.safety import SINGLE, read_json, write_shard_index
 from compress.model.sidecars import copy_sidecars
 from compress.numerics.words import pack_words
 
@@ -232,9 +232,7 @@ def _name(files: list[list[str]], folder: Path) -> None:
         name = f"model-{number + 1:05}-of-{len(files):05}.safetensors"
         (folder / f"{number}.part").rename(folder / name)
         places |= dict.fromkeys(names, name)
-    total = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    index = {"metadata": {"total_size": total}, "weight_map": places}
-    (folder / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True), encoding="utf8")
+    write_shard_index(folder, places)
 
 
 def _configure(folder: Path, setting: dict[str, Any]) -> None:
