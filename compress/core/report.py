@@ -132,12 +132,14 @@ class Gate(Frozen):
 
 class StepLine(Frozen):
     """One step that was tried. `accuracy` is on the calibration split; `why` says what it bought, or
-    why it was left out. A candidate's steps carry its name in `config["recipe"]`.
+    why it was left out. A candidate's steps carry its name in `config["recipe"]`. `seconds` are of the
+    clock; `cpu_seconds` of all processors, which other programs change less.
     """
 
     name: str
     config: dict[str, Any]
     seconds: float
+    cpu_seconds: float | None = None
     peak_rss_bytes: int
     size_bytes: int
     accuracy: float | None

@@ -67,6 +67,7 @@ def main() -> None:
         reply = StepReply(error=failure(error))
     facts = {
         "seconds": time.perf_counter() - start,
+        "cpu_seconds": sum(os.times()[:4]),
         "peak_rss_bytes": peak_rss_bytes(),
         "notes": tuple(sender.notes),
     }

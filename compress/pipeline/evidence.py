@@ -138,6 +138,7 @@ def _line(made: Made, *, recipe: str, accuracy: float | None, kept: bool, why: s
         name=made.step.name,
         config={"recipe": recipe, **bind(made.step).config.model_dump(mode="json")},
         seconds=made.seconds,
+        cpu_seconds=made.cpu_seconds,
         peak_rss_bytes=made.peak_rss_bytes,
         size_bytes=made.size_bytes,
         accuracy=accuracy,

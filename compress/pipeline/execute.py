@@ -48,6 +48,7 @@ class Made:
     step: Step
     artifact: Artifact
     seconds: float
+    cpu_seconds: float | None
     peak_rss_bytes: int
     notes: tuple[str, ...] = ()
     """What the step said about what it did."""
@@ -151,6 +152,7 @@ class Executor:
             step=step,
             artifact=reply.result.artifact().at(folder),
             seconds=reply.seconds,
+            cpu_seconds=reply.cpu_seconds,
             peak_rss_bytes=reply.peak_rss_bytes,
             notes=reply.notes,
         )

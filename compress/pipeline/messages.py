@@ -61,10 +61,13 @@ class StepRequest(Frozen):
 
 
 class StepReply(Frozen):
-    """What became of a step. `peak_rss_bytes` is of the step's own process, `notes` is what it said."""
+    """What became of a step. `peak_rss_bytes` is of the step's own process, `cpu_seconds` of it and the
+    processes it started, `notes` is what it said.
+    """
 
     result: Place | None = None
     seconds: float = 0.0
+    cpu_seconds: float | None = None
     peak_rss_bytes: int = 0
     notes: tuple[str, ...] = ()
     error: Failure | None = None

@@ -98,6 +98,7 @@ def test_a_decoder_becomes_an_artifact(cli, decoders, tmp_path):
         "export.gptq",
         "export.genai",
     ]
+    assert all(line["cpu_seconds"] > 0 for line in report["steps"])
     for figures in (report["result"], *report["baselines"].values()):
         assert figures["decode_tokens_per_s"] > 0
         assert figures["prefill_tokens_per_s"] > 0
