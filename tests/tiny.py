@@ -141,9 +141,21 @@ CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
         },
         "text-generation",
     ),
+    # Experts with biases and limited gates, held transposed; attention sinks.
     "gpt-oss": (
         "GptOssForCausalLM",
-        {**WIDE, **EXPERTS, "num_local_experts": 8, "sliding_window": 16},
+        {**WIDE, **EXPERTS, "num_local_experts": 8, "sliding_window": 16, "head_dim": 16},
+        "text-generation",
+    ),
+    "gpt-oss-narrow": (
+        "GptOssForCausalLM",
+        {**WIDE, **EXPERTS, "num_local_experts": 8, "sliding_window": 16, "head_dim": 8},
+        "text-generation",
+    ),
+    # Experts that are called with scaled tokens, all of them with all.
+    "llama4": (
+        "Llama4ForCausalLM",
+        {**WIDE, **EXPERTS, "num_local_experts": 8, "intermediate_size_mlp": 96, "attention_chunk_size": 16},
         "text-generation",
     ),
     "bloom": (

@@ -19,7 +19,7 @@ import torch
 
 from compress.core.errors import CompressError
 from compress.decoder.ends import end_tokens
-from compress.decoder.routed import Experts, Routed, is_normalized, refuse_others
+from compress.decoder.routed import Experts, Routed, is_normalized
 from compress.decoder.traced import THREADS, rotary_settings
 from compress.graph.cached import SETTINGS
 
@@ -34,6 +34,7 @@ _BUILDERS = {
     "Ernie4_5ForCausalLM": ("ernie", "ErnieModel"),
     "GemmaForCausalLM": ("gemma", "GemmaModel"),
     "Gemma2ForCausalLM": ("gemma", "Gemma2Model"),
+    "GptOssForCausalLM": ("gptoss", "GPTOSSModel"),
     "GraniteForCausalLM": ("granite", "GraniteModel"),
     "HunYuanDenseV1ForCausalLM": ("hunyuan", "HunyuanDenseV1Model"),
     "Lfm2ForCausalLM": ("lfm2", "LFM2Model"),
@@ -131,7 +132,6 @@ def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    refuse_others(config)
     if config.eos_token_id is None:
         config.eos_token_id = end_tokens(folder)
     architecture = config.architectures[0]

@@ -20,22 +20,11 @@ from compress.numerics.regroup import SMALLEST, common_block_size, to_blocks
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
-
     from compress.decoder.rows import Source
     from compress.decoder.skeleton import Values
     from compress.model.quantized import Layout, QuantizedCheckpoint
 
 Rows = tuple["Source", ...]
-
-GATED_SILU = {
-    "activation_type": "swiglu",
-    "swiglu_fusion": 1,
-    "activation_alpha": 1.0,
-    "activation_beta": 0.0,
-}
-"""Attributes of MoE and QMoE for experts that compute down(silu(gate x) * up x), rows of gates and ups in
-turn."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +47,10 @@ class Bank:
 
 
 def make_banks(
-    layouts: dict[str, Layout], gate_up: Sequence[Rows], down: Sequence[Rows]
+    layouts: dict[str, Layout], gate_up: Sequence[Rows], down: Sequence[Rows], *, paired: bool
 ) -> tuple[Bank, Bank]:
-    """The two products of a layer, in one form.
+    """The two products of a layer, in one form. `paired`: of the first all gates lie before all ups, and are
+    to be stored in turn.
 
     Raises:
         CompressError: no block divides the columns and the groups of both.
@@ -73,13 +63,14 @@ def make_banks(
         raise CompressError("group-size-unsupported", message, hint="use another group_size")
     bits = 8 if any(one.bits > 4 for one in used.values()) else 4
     return (
-        Bank(tuple(gate_up), bits, size, _shape(layouts, gate_up[0]), paired=True),
+        Bank(tuple(gate_up), bits, size, _shape(layouts, gate_up[0]), paired=paired),
         Bank(tuple(down), bits, size, _shape(layouts, down[0]), paired=False),
     )
 
 
-def read_banks(values: Values, gate_up: str, down: str) -> tuple[Bank, Bank] | None:
-    """The products of a layer whose parameters have these names; None where they are plain numbers.
+def read_banks(values: Values, gate_up: str, down: str, *, paired: bool) -> tuple[Bank, Bank] | None:
+    """The products of a layer whose parameters have these names, as `make_banks` has them; None where they
+    are plain numbers.
 
     Raises:
         CompressError: one of them is quantized and the other is not.
@@ -90,20 +81,18 @@ def read_banks(values: Values, gate_up: str, down: str) -> tuple[Bank, Bank] | N
     if not all(rows):
         message = "of a layer's experts one product is quantized and the other is not"
         raise CompressError("experts-unsupported", message, hint="exclude both or none")
-    return make_banks(values.checkpoint.layouts, *rows)
+    return make_banks(values.checkpoint.layouts, *rows, paired=paired)
 
 
-def paired_rows(gate_up: torch.Tensor) -> torch.Tensor:
-    """Plain weights (E, 2 N, K), gates before ups, with the rows of both in turn."""
-    return gate_up.unflatten(1, (2, -1)).transpose(1, 2).reshape(gate_up.shape).contiguous()
-
-
-def qmoe_inputs(x: str, choice: str, products: Sequence[Sequence[str]], weights: str) -> list[str]:
+def qmoe_inputs(
+    x: str, choice: str, products: Sequence[Sequence[str]], biases: Sequence[str], weights: str
+) -> list[str]:
     """The inputs of QMoE: tokens (B, T, K) or (T, K), by whose scores `choice` (T, E) experts are chosen, and
-    by which `weights` (T, E) they count; of both `products` codes, scales and zero points (or "").
+    by which `weights` (T, E) they count; of both `products` codes, scales and zero points (or ""), and
+    their `biases` (or "").
     """
     (codes, scales, zeros), (down_codes, down_scales, down_zeros) = products
-    inputs = [x, choice, codes, scales, "", down_codes, down_scales, "", "", "", ""]
+    inputs = [x, choice, codes, scales, biases[0], down_codes, down_scales, biases[1], "", "", ""]
     return [*inputs, zeros, down_zeros, "", weights]
 
 

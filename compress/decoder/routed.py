@@ -14,13 +14,13 @@ import numpy as np
 
 from compress.core.errors import CompressError
 from compress.decoder.codes import add_lazily, widen
-from compress.decoder.experts import GATED_SILU, BankReader, paired_rows, qmoe_inputs, read_banks
+from compress.decoder.expert_form import form_of
+from compress.decoder.experts import BankReader, qmoe_inputs, read_banks
 
 if TYPE_CHECKING:
+    from compress.decoder.expert_form import ExpertForm
     from compress.decoder.experts import Bank
     from compress.decoder.skeleton import Values
-
-_ACTIVATIONS = ("silu", "swish")
 
 
 class Experts:
@@ -31,12 +31,12 @@ class Experts:
         self._values = values
         self._reader = None if values is None else BankReader(values.checkpoint)
 
-    def banks(self, experts: Any) -> tuple[Bank, Bank] | None:
+    def banks(self, experts: Any, form: ExpertForm) -> tuple[Bank, Bank] | None:
         """Their codes; None where they are plain numbers."""
         if self._values is None:
             return None
         gate_up, down = (self._names[id(weight)] for weight in (experts.gate_up_proj, experts.down_proj))
-        return read_banks(self._values, gate_up, down)
+        return read_banks(self._values, gate_up, down, paired=not form.paired)
 
     def stored(self, model: Any, bank: Bank, hint: str) -> list[str]:
         """The names of a bank's codes, scales and zero points among the constants of the graph; the last is
@@ -85,7 +85,11 @@ class Routed:
 
     def _router(self: Any, base: str, moe: Any, root_input: str) -> str:
         """Scores of experts before the softmax, (B * T, experts)."""
-        name = self.make_matmul(moe.gate, f"{base}/router/MatMul", root_input)
+        gate = moe.gate if hasattr(moe, "gate") else moe.router
+        name = self.make_matmul(gate, f"{base}/router/MatMul", root_input)
+        if getattr(gate, "bias", None) is not None:
+            product, name = f"{name}/output_0", f"{base}/router/Add"
+            self.make_add_bias(gate.bias, name, root_input=product)
         shape = f"/model/constants/INT64/{[-1, self.moe_attrs['num_experts']]}"
         flat = f"{base}/router/Reshape"
         inputs = [f"{name}/output_0", shape]
@@ -93,15 +97,18 @@ class Routed:
         return f"{flat}/output_0"
 
     def _experts(self: Any, base: str, experts: Any, root_input: str, logits: str) -> str:
-        banks = self.experts.banks(experts)
+        form = _form(experts)
+        banks = self.experts.banks(experts, form)
         chosen = {
             "k": self.moe_attrs["top_k"],
             "normalize_routing_weights": int(self.moe_attrs["normalize_routing_weights"]),
-            **GATED_SILU,
+            **form.gate.attributes,
         }
         hint = base[1:].replace("/", ".") + ".experts"
+        biases = self._biases(experts, form, hint) if form.biased else ("", "")
         if banks is None:
-            inputs = [root_input, logits, *self._plain(experts, hint)]
+            weights = self._plain(experts, form, hint)
+            inputs = [root_input, logits, weights[0], biases[0], weights[1], biases[1]]
             return str(self._node("MoE", base, inputs, chosen))
         stored = [
             self.experts.stored(self, bank, f"{hint}.{part}")
@@ -109,16 +116,22 @@ class Routed:
         ]
         scores = f"{base}/router/Softmax"
         self.make_softmax(scores, logits, dtype=self.io_dtype, shape=self.make_moe_router_shape())
-        inputs = qmoe_inputs(root_input, logits, stored, f"{scores}/output_0")
-        form = {"expert_weight_bits": banks[0].bits, "block_size": banks[0].block_size}
-        return str(self._node("QMoE", base, inputs, chosen | form | {"accuracy_level": self.accuracy_level}))
+        inputs = qmoe_inputs(root_input, logits, stored, biases, f"{scores}/output_0")
+        width = {"expert_weight_bits": banks[0].bits, "block_size": banks[0].block_size}
+        return str(self._node("QMoE", base, inputs, chosen | width | {"accuracy_level": self.accuracy_level}))
 
-    def _plain(self: Any, experts: Any, hint: str) -> list[str]:
-        """The weights among the graph's constants, rows of gates and ups in turn; no biases."""
-        paired = paired_rows(experts.gate_up_proj.detach())
-        self.make_initializer(paired, f"{hint}.gate_up_proj.weight", to=self.io_dtype)
-        self.make_initializer(experts.down_proj.detach(), f"{hint}.down_proj.weight", to=self.io_dtype)
-        return [f"{hint}.gate_up_proj.weight", "", f"{hint}.down_proj.weight"]
+    def _plain(self: Any, experts: Any, form: ExpertForm, hint: str) -> tuple[str, str]:
+        """The weights among the graph's constants, rows of gates and ups in turn."""
+        names = f"{hint}.gate_up_proj.weight", f"{hint}.down_proj.weight"
+        self.make_initializer(form.gate_up(experts.gate_up_proj.detach()), names[0], to=self.io_dtype)
+        self.make_initializer(form.down(experts.down_proj.detach()), names[1], to=self.io_dtype)
+        return names
+
+    def _biases(self: Any, experts: Any, form: ExpertForm, hint: str) -> tuple[str, str]:
+        names = f"{hint}.gate_up_proj.bias", f"{hint}.down_proj.bias"
+        self.make_initializer(form.in_turn(experts.gate_up_proj_bias.detach()), names[0], to=self.io_dtype)
+        self.make_initializer(experts.down_proj_bias.detach(), names[1], to=self.io_dtype)
+        return names
 
     def _node(self: Any, kind: str, base: str, inputs: list[str], attributes: dict[str, Any]) -> str:
         name = f"{base}/{kind}"
@@ -150,16 +163,12 @@ class Routed:
         return f"{total}/output_0"
 
 
-def refuse_others(config: Any) -> None:
-    """Refuse what the node does not compute.
-
-    Raises:
-        CompressError: the experts' activation is another than SiLU.
-    """
-    routed = getattr(config, "num_experts_per_tok", None)
-    if routed and config.hidden_act not in _ACTIVATIONS:
-        message = f"the experts' activation is {config.hidden_act}, expected {_ACTIVATIONS[0]}"
+def _form(experts: Any) -> ExpertForm:
+    form = form_of(experts)
+    if form is None:
+        message = f"the experts of '{type(experts).__name__}' are not gates and ups under SiLU"
         raise CompressError("experts-unsupported", message, hint="this architecture is not supported yet")
+    return form
 
 
 def is_normalized(config: Any) -> bool:

@@ -137,16 +137,10 @@ class Values:
     def experts(self, parameter: str) -> list[tuple[Source, ...]]:
         """Of each expert, whose matrices (N, K) are slices of the parameter, the rows that it is made of;
         none where the parameter is not quantized.
-
-        Raises:
-            CompressError: the experts' matrices are held as (K, N).
         """
         if not self.is_quantized(parameter):
             return []
         layouts = {name: self.checkpoint.layouts[name] for name in self._parts.sources[parameter]}
-        if any(layout.transposed for layout in layouts.values()):
-            message = f"the experts of '{parameter}' are held transposed, expected (outputs, inputs)"
-            raise CompressError("experts-unsupported", message, hint="this architecture is not supported yet")
         rows = RowNumbers(layouts)
         stacked = self._parts.made(parameter, lambda name: rows.stand_in(name)[:, :1])  # (E, N, 1)
         columns = next(iter(layouts.values())).shape[1]

@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from onnx import helper
-from torch.nn.functional import silu
 
 from compress.core.errors import CompressError
-from compress.decoder.experts import GATED_SILU, BankReader, paired_rows, qmoe_inputs, read_banks
+from compress.decoder.expert_form import form_of
+from compress.decoder.experts import BankReader, qmoe_inputs, read_banks
 from compress.graph.edit import MICROSOFT, Editor, attributes
 from compress.graph.quantized import store_scale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from onnx import ModelProto, NodeProto
 
+    from compress.decoder.expert_form import ExpertForm
     from compress.decoder.experts import Bank
     from compress.decoder.skeleton import Values
 
@@ -35,45 +36,27 @@ _LEAST = 1e-30
 """For the logarithm of an expert's weight: MoE takes no weights, but gives their softmax."""
 
 
-def count_experts(module: torch.nn.Module) -> dict[str, int]:
-    """How many experts each module holds that holds a layer's, by its name.
+def find_experts(module: torch.nn.Module) -> dict[str, ExpertForm]:
+    """How each module that holds a layer's experts does so, by its name.
 
     Raises:
-        CompressError: some experts are computed in another way than down(silu(gate x) * up x), or are not
-            held as gates and ups (E, 2 N, K) and downs (E, K, N).
+        CompressError: some experts are computed or held in another way than MoE knows.
     """
-    found = {name: part for name, part in module.named_modules() if _is_understood(part)}
-    known = {f"{name}.{own}" for name, part in found.items() for own, _ in part.named_parameters()}
+    forms = {name: form_of(part) for name, part in module.named_modules()}
+    found = {name: form for name, form in forms.items() if form}
     for name, parameter in module.named_parameters():
-        if parameter.ndim == 3 and "experts" in name and name not in known:
+        holder = name.rpartition(".")[0]
+        if parameter.ndim == 3 and "experts" in name and holder not in found:
             message = f"the experts '{name}' of {type(module).__name__} are not gates and ups under SiLU"
             raise CompressError("experts-unsupported", message, hint="this architecture is not supported yet")
-    return {name: len(part.get_parameter("down_proj")) for name, part in found.items()}
+    return found
 
 
-def _is_understood(part: torch.nn.Module) -> bool:
-    own = {name: parameter.ndim for name, parameter in part.named_parameters()}
-    form = (getattr(part, "is_transposed", True), getattr(part, "has_post_expert_norm", True))
-    return own == {"gate_up_proj": 3, "down_proj": 3} and not any(form) and _is_gated_silu(part)
-
-
-def _is_gated_silu(part: Any) -> bool:
-    """Whether gates and ups are joined as in Shazeer 2020 (arXiv:2002.05202), seen by what some give."""
-    if not getattr(part, "has_gate", False):
-        return False
-    joined = torch.cartesian_prod(*2 * [torch.linspace(-40, 40, 64)])
-    gate, up = joined.chunk(2, dim=-1)
-    found: torch.Tensor = part._apply_gate(joined)
-    return bool(torch.allclose(found, silu(gate) * up))
-
-
-def mark_experts(module: torch.nn.Module, counts: dict[str, int]) -> None:
-    """Let experts, as `count_experts` found them, leave marks when the module is traced, without their
-    weights, in place.
-    """
-    for name, count in counts.items():
-        part = module.get_submodule(name)
-        part.forward = partial(_mark, name, count)
+def mark_experts(module: torch.nn.Module, names: Iterable[str]) -> None:
+    """Let experts leave marks when the module is traced, without their weights, in place."""
+    for name in names:
+        part: Any = module.get_submodule(name)
+        part.forward = partial(_mark, name, part.num_experts)
         part._parameters.clear()
 
 
@@ -95,16 +78,21 @@ def _mark(
 
 
 def fill_experts(
-    model: ModelProto, plain: Callable[[str], torch.Tensor], values: Values | None, *, accuracy_level: int
+    model: ModelProto,
+    forms: dict[str, ExpertForm],
+    plain: Callable[[str], torch.Tensor],
+    values: Values | None,
+    *,
+    accuracy_level: int,
 ) -> ModelProto:
-    """Write the marks of a traced graph, in place: as QMoE where `values` has codes of the experts, else as
-    MoE with the weights that `plain` gives by a parameter's name.
+    """Write the marks of a traced graph of these experts, in place: as QMoE where `values` has codes of them,
+    else as MoE with the weights that `plain` gives by a parameter's name.
 
     Raises:
         CompressError: the codes have a form that QMoE does not take.
     """
     editor = Editor(model)
-    filler = _Filler(editor, plain, values, accuracy_level)
+    filler = _Filler(editor, forms, plain, values, accuracy_level)
     for node in editor.nodes:
         if node.domain == _MARK:
             editor.replace(node, filler.layer(node))
@@ -120,37 +108,57 @@ class _Filler:
     def __init__(
         self,
         editor: Editor,
+        forms: dict[str, ExpertForm],
         plain: Callable[[str], torch.Tensor],
         values: Values | None,
         accuracy_level: int,
     ) -> None:
-        self._editor, self._plain, self._values = editor, plain, values
+        self._editor, self._forms, self._plain, self._values = editor, forms, plain, values
         self._reader = None if values is None else BankReader(values.checkpoint)
         self._accuracy_level = accuracy_level
 
     def layer(self, mark: NodeProto) -> list[NodeProto]:
         """What takes the place of a mark."""
         said = attributes(mark)
-        module, chosen = said["module"].decode(), {"k": said["k"], **GATED_SILU}
+        module = said["module"].decode()
+        form = self._forms[module]
+        chosen = {"k": said["k"], **form.gate.attributes}
         gate_up, down = f"{module}.gate_up_proj", f"{module}.down_proj"
-        banks = None if self._values is None else read_banks(self._values, gate_up, down)
+        biases = self._biases(module, form) if form.biased else ("", "")
+        paired = not form.paired
+        banks = None if self._values is None else read_banks(self._values, gate_up, down, paired=paired)
         if banks is None:
-            return self._moe(mark, gate_up, down, chosen)
+            weights = self._weights(module, form)
+            return self._moe(mark, [weights[0], biases[0], weights[1], biases[1]], chosen)
         stored = [self._stored(bank, hint) for bank, hint in zip(banks, (gate_up, down), strict=True)]
         x, weights = mark.input
-        form = {"expert_weight_bits": banks[0].bits, "block_size": banks[0].block_size}
+        width = {"expert_weight_bits": banks[0].bits, "block_size": banks[0].block_size}
         node = helper.make_node(
             "QMoE",
-            qmoe_inputs(x, weights, stored, weights),
+            qmoe_inputs(x, weights, stored, biases, weights),
             mark.output,
             name=f"{module}/QMoE",
             domain=MICROSOFT,
             accuracy_level=self._accuracy_level,
             normalize_routing_weights=0,
             **chosen,
-            **form,
+            **width,
         )
         return [node]
+
+    def _weights(self, module: str, form: ExpertForm) -> tuple[str, str]:
+        gate_up, down = f"{module}.gate_up_proj", f"{module}.down_proj"
+        add, plain = self._editor.add, self._plain
+        return (
+            add(form.gate_up(plain(gate_up).detach()).numpy(), f"{gate_up}.weight"),
+            add(form.down(plain(down).detach()).numpy(), f"{down}.weight"),
+        )
+
+    def _biases(self, module: str, form: ExpertForm) -> tuple[str, str]:
+        gate_up, down = f"{module}.gate_up_proj_bias", f"{module}.down_proj_bias"
+        add, plain = self._editor.add, self._plain
+        paired = form.in_turn(plain(gate_up).detach()).float().numpy()
+        return add(paired, gate_up), add(plain(down).detach().float().numpy(), down)
 
     def _stored(self, bank: Bank, hint: str) -> tuple[str, str, str]:
         """The names of codes, scales and zero points ("" where all are in the middle)."""
@@ -160,17 +168,13 @@ class _Filler:
         zeros = "" if reader.is_centred(bank) else add(reader.zeros(bank), f"{hint}.qzeros")
         return add(reader.weights(bank), f"{hint}.qweight"), scales, zeros
 
-    def _moe(self, mark: NodeProto, gate_up: str, down: str, chosen: dict[str, Any]) -> list[NodeProto]:
+    def _moe(self, mark: NodeProto, stored: list[str], chosen: dict[str, Any]) -> list[NodeProto]:
         """The softmax of the weights' logarithms, times their sum, is the weights."""
         editor, (x, weights), y = self._editor, mark.input, mark.output[0]
         above, scores, mean, total = (editor.fresh(f"{y}_{name}") for name in ("max", "log", "mean", "sum"))
         least = editor.add(torch.tensor(_LEAST).numpy(), f"{y}_least")
         axes = editor.add(torch.tensor([-1]).numpy(), f"{y}_axes")
-        stored = [
-            editor.add(paired_rows(self._plain(gate_up).detach()).numpy(), f"{gate_up}.weight"),
-            editor.add(self._plain(down).detach().numpy(), f"{down}.weight"),
-        ]
-        inputs = [x, scores, stored[0], "", stored[1]]
+        inputs = [x, scores, *stored]
         return [
             helper.make_node("Max", [weights, least], [above]),
             helper.make_node("Log", [above], [scores]),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from functools import partial
+
 import numpy as np
 import onnx
 import pytest
@@ -31,8 +34,14 @@ def exported(folder, kind, target, **config):
     return step(genai, source, {"accuracy_level": 1, **config}, target).folder
 
 
-BUILT = [("qwen3-moe-wide", 4, 2), ("qwen2-moe", 3, 1), ("mixtral", 8, 2)]
-TRACED = [("deepseek-v3", 4, 1), ("olmoe", 3, 2), ("granite-moe", 8, 2), ("qwen3-moe", 4, 2)]
+BUILT = [("qwen3-moe-wide", 4, 2), ("qwen2-moe", 3, 1), ("mixtral", 8, 2), ("gpt-oss", 4, 2)]
+TRACED = [
+    ("deepseek-v3", 4, 1),
+    ("olmoe", 3, 2),
+    ("granite-moe", 8, 2),
+    ("qwen3-moe", 4, 2),
+    ("gpt-oss-narrow", 4, 2),
+]
 """Names, bits, and layers with experts. Qwen3-MoE has heads of 8, which the builder's attention does not
 rotate."""
 
@@ -119,7 +128,7 @@ def test_experts_of_different_widths_and_groups_are_stored_in_one_form(tmp_path)
     checkpoint = QuantizedCheckpoint(tmp_path)
     gate_up = [(Source(f"{i}.gate", 0, 6), Source(f"{i}.up", 0, 6)) for i in range(2)]
     down = [(Source(f"{i}.down", 0, 5),) for i in range(2)]
-    banks = make_banks(checkpoint.layouts, gate_up, down)
+    banks = make_banks(checkpoint.layouts, gate_up, down, paired=True)
     assert [(bank.bits, bank.block_size, bank.shape) for bank in banks] == [
         (8, 16, (12, 96)),
         (8, 16, (5, 32)),
@@ -144,7 +153,7 @@ def _unpacked(reader, bank):
 def test_experts_that_no_block_divides_are_refused():
     layout = Layout(bits=4, group_size=24, symmetric=True, shape=(8, 72))
     with pytest.raises(CompressError, match="group-size-unsupported"):
-        make_banks({"a": layout}, [(Source("a", 0, 8),)], [(Source("a", 0, 8),)])
+        make_banks({"a": layout}, [(Source("a", 0, 8),)], [(Source("a", 0, 8),)], paired=True)
 
 
 @pytest.mark.parametrize("name", ["deepseek-v3", "olmoe"])
@@ -155,10 +164,32 @@ def test_plain_experts_are_one_node_that_the_choice_is_traced_for(name, tiny_mod
     assert all(node.domain in ("", "com.microsoft") for node in nodes)
 
 
+@pytest.mark.parametrize("name", ["gpt-oss", "gpt-oss-narrow"])
+def test_gates_and_ups_are_limited_in_the_graph(name, tiny_models, tmp_path):
+    module = load_module(tiny_models(name), "text-generation")
+    seen = []
+    for layer in module.model.layers:
+        experts = layer.mlp.experts
+        experts.gate_up_proj_bias.data.mul_(200)  # far above and below the limit of 7
+        experts._apply_gate = partial(_seen, seen, experts._apply_gate)
+    with torch.inference_mode():
+        module(torch.arange(5, 40)[None])
+    assert all(values.max() > 7 > -7 > values.min() for values in seen)
+    source = tmp_path / "source"
+    shutil.copytree(tiny_models(name), source)
+    module.save_pretrained(source)
+    exported(source, ArtifactKind.CHECKPOINT, tmp_path / "made")  # which compares the logits
+    exported(quantized(source, tmp_path / "codes", bits=8), ArtifactKind.QUANTIZED, tmp_path / "coded")
+
+
+def _seen(seen, apply_gate, values):
+    seen.append(values)
+    return apply_gate(values)
+
+
 def test_other_experts_are_refused_by_name(tiny_models, tmp_path):
-    # Its gates are limited, its products have biases.
-    with pytest.raises(CompressError, match=r"experts\.gate_up_proj' of GptOssForCausalLM") as caught:
-        exported(tiny_models("gpt-oss"), ArtifactKind.CHECKPOINT, tmp_path / "made")
+    with pytest.raises(CompressError, match=r"experts\.gate_up_proj' of Llama4ForCausalLM") as caught:
+        exported(tiny_models("llama4"), ArtifactKind.CHECKPOINT, tmp_path / "made")
     assert caught.value.code == "experts-unsupported"
 
 

@@ -38,7 +38,7 @@ from compress.decoder.fill import fill_codes
 from compress.decoder.parity import PROMPT, STEPS, compare_cached, compare_tokens
 from compress.decoder.rows import RowNumbers
 from compress.decoder.skeleton import Values, filled, skeleton, streamed
-from compress.decoder.traced_experts import count_experts, fill_experts, mark_experts
+from compress.decoder.traced_experts import fill_experts, find_experts, mark_experts
 from compress.graph.cached import first_step
 from compress.graph.components import component_by_name
 from compress.graph.ort import OrtRunner
@@ -169,7 +169,7 @@ def _trace(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: P
     rows: RowNumbers | None = None
     values: Values | None = None
     module = skeleton(artifact.folder)
-    experts = count_experts(module)
+    experts = find_experts(module)
     if checkpoint is None:
         module = load_module(artifact.folder, artifact.task)
     else:
@@ -185,7 +185,7 @@ def _trace(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: P
     if checkpoint is not None and rows is not None:
         model = fill_codes(model, rows, Codes(checkpoint), accuracy_level=_EXACT)
     if experts:
-        model = fill_experts(model, plain, values, accuracy_level=_EXACT)
+        model = fill_experts(model, experts, plain, values, accuracy_level=_EXACT)
     traced.write_settings(target, read_json(target / "config.json", code="config-missing"), shape)
     return ir.from_proto(model)
 
