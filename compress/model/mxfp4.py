@@ -78,7 +78,8 @@ def _experts(name: str, blocks: torch.Tensor, scales: torch.Tensor) -> torch.Ten
     experts, rows, groups, half = blocks.shape
     made = torch.empty(experts, 2 * half * groups, rows, dtype=torch.bfloat16)
     for expert in range(experts):
-        made[expert] = dequantize(blocks[expert], scales[expert]).T
+        values = dequantize(blocks[expert].numpy(), scales[expert].numpy())
+        made[expert] = torch.from_numpy(values).T
     return made
 
 

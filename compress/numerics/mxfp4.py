@@ -6,7 +6,7 @@ OCP Microscaling Formats (MX) Specification, version 1.0: elements E2M1 (section
 
 from __future__ import annotations
 
-import torch
+import numpy as np
 
 BLOCK = 32
 """Numbers that share a scale."""
@@ -19,29 +19,27 @@ _NAN = 255
 """Of E8M0's exponents: their bias, and the one that stands for no number."""
 
 
-def dequantize(blocks: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
-    """The values of packed codes, exact in bfloat16.
+def dequantize(blocks: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """The values of packed codes, which are exact in bfloat16, too.
 
     Args:
         blocks: uint8 (N, G, 16), two codes a byte, the first in the lower half.
         scales: uint8 (N, G), of each block the exponent.
 
     Returns:
-        bfloat16 (N, 32 G); NaN where the scale is.
+        float32 (N, 32 G); NaN where the scale is.
     """
-    codes = torch.stack([blocks & 15, blocks >> 4], dim=-1).flatten(-2)  # (N, G, 32)
-    values = _table()[codes.int()] * _powers()[scales.int()][..., None]
-    return values.to(torch.bfloat16).flatten(-2)
+    codes = np.stack([blocks & 15, blocks >> 4], axis=-1).reshape(*scales.shape, BLOCK)
+    values: np.ndarray = _table()[codes] * _powers()[scales][..., None]
+    return values.reshape(len(blocks), -1)
 
 
-def _table() -> torch.Tensor:
+def _table() -> np.ndarray:
     """The values of the 16 codes."""
-    magnitudes = torch.tensor(_MAGNITUDES)
-    return torch.cat([magnitudes, -magnitudes])
+    magnitudes = np.array(_MAGNITUDES, dtype=np.float32)
+    return np.concatenate([magnitudes, -magnitudes])
 
 
-def _powers() -> torch.Tensor:
+def _powers() -> np.ndarray:
     """The values of the 256 scales."""
-    powers = torch.exp2(torch.arange(256, dtype=torch.float64) - _BIAS).float()
-    powers[_NAN] = torch.nan
-    return powers
+    return np.append(np.exp2(np.arange(_NAN) - float(_BIAS)), np.nan).astype(np.float32)
