@@ -314,7 +314,8 @@ def build(name: str, folder: Path, *, seed: int = 0) -> str:
 
 def spread(model: Any, seed: int) -> None:
     """Larger weights than an initialisation's, so that answers differ between items as a trained
-    model's do; norms vary by channel, so that no fold may forget them."""
+    model's do; norms vary by channel, so that no fold may forget them, and biases are not 0, buffers that
+    checkpoints hold (which experts to prefer) among them."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -326,6 +327,9 @@ def spread(model: Any, seed: int) -> None:
                 parameter.copy_(noise * (1.0 if "embed" in name.lower() else fan_in**-0.5))
             elif "norm" in name.lower() and "weight" in name:
                 parameter.mul_(0.5 + torch.rand(parameter.shape, generator=generator))
+        for name, tensor in model.state_dict().items():
+            if "bias" in name.rpartition(".")[2] and tensor.ndim == 1 and tensor.is_floating_point():
+                tensor.add_(torch.randn(tensor.shape, generator=generator), alpha=0.2)
 
 
 def tokenizer(folder: Path) -> None:

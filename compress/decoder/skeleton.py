@@ -47,16 +47,21 @@ def skeleton(folder: Path) -> torch.nn.Module:
     return module.eval()
 
 
-def filled(module: torch.nn.Module, value: Callable[[str], torch.Tensor]) -> torch.nn.Module:
-    """Give each parameter its value by name, in place; tied ones stay one."""
+def filled(
+    module: torch.nn.Module, values: Values, parameter: Callable[[str], torch.Tensor]
+) -> torch.nn.Module:
+    """Give each parameter of a skeleton what `parameter` says by its name, and buffers their `values`, in
+    place; tied ones stay one.
+    """
+    values.fill_buffers(module)
     made = {
-        id(parameter): torch.nn.Parameter(value(name), requires_grad=False)
-        for name, parameter in module.named_parameters()
+        id(old): torch.nn.Parameter(parameter(name), requires_grad=False)
+        for name, old in module.named_parameters()
     }
     for part in module.modules():
-        for name, parameter in part._parameters.items():
-            if parameter is not None:
-                part._parameters[name] = made[id(parameter)]
+        for name, old in part._parameters.items():
+            if old is not None:
+                part._parameters[name] = made[id(old)]
     return module
 
 
@@ -65,6 +70,7 @@ def streamed(module: torch.nn.Module, values: Values) -> torch.nn.Module:
     that a model of any size runs in the memory of its largest matrix. Small ones that are no codes are read
     at once: some are used by the part around theirs (the kernel of a short convolution).
     """
+    values.fill_buffers(module)
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     for part in module.modules():
         own = {key: names[id(p)] for key, p in part._parameters.items() if p is not None}
@@ -114,6 +120,14 @@ class Values:
         """The layouts of quantized matrices, but for those of experts."""
         stacked = {name for parameter in self._stacks for name in self._parts.sources[parameter]}
         return {name: layout for name, layout in self.checkpoint.layouts.items() if name not in stacked}
+
+    def fill_buffers(self, module: torch.nn.Module) -> None:
+        """Give buffers the values that the checkpoint has of them (by how much experts are preferred)."""
+        for path, part in module.named_modules():
+            for leaf, old in part._buffers.items():
+                name = f"{path}.{leaf}".removeprefix(".")
+                if old is not None and name in self._parts.sources:
+                    part._buffers[leaf] = self._parts.made(name, self.checkpoint.tensor).to(old.dtype)
 
     def is_quantized(self, parameter: str) -> bool:
         """Whether it is a matrix of codes, or made of such."""

@@ -12,7 +12,7 @@ import transformers
 import compress
 from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
 from compress.core.profile import load_profile
-from compress.decoder.skeleton import Values, filled, skeleton
+from compress.model.dequantize import load_dequantized
 from compress.model.quantized import QuantizedCheckpoint
 from compress.passes.export import genai
 from compress.passes.quantize import round as rounding
@@ -42,10 +42,8 @@ def step(pass_, artifact, config, folder):
 
 
 def greedy(quantized: Path, ids: list[int]) -> list[int]:
-    """What PyTorch writes with the dequantized weights."""
-    module = skeleton(quantized)
-    values = Values(QuantizedCheckpoint(quantized), module)
-    module = filled(module, lambda name: values(name).float())
+    """What PyTorch writes with the dequantized weights, as transformers loads them."""
+    module = load_dequantized(quantized, "text-generation")
     found = module.generate(
         torch.tensor([ids]), max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False
     )

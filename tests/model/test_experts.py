@@ -17,6 +17,7 @@ from compress.decoder import parity
 from compress.decoder.experts import BankReader, make_banks
 from compress.decoder.rows import Source
 from compress.decoder.skeleton import Values, skeleton
+from compress.graph.ort import OrtRunner
 from compress.model.dequantize import load_dequantized
 from compress.model.load import load_module
 from compress.model.quantized import Layout, QuantizedCheckpoint, QuantizedMatrix, write_block, write_index
@@ -56,6 +57,24 @@ def test_the_graph_writes_what_the_module_writes(name, bits, layers, tiny_models
     assert [session.next() for _ in range(NEW_TOKENS)] == greedy(source, ids)
     nodes = onnx.load(folder / "model.onnx", load_external_data=False).graph.node
     assert sum(node.op_type == "QMoE" for node in nodes) == layers
+
+
+def test_experts_are_preferred_in_the_graph_as_the_checkpoint_says(tiny_models, tmp_path):
+    module = load_module(tiny_models("deepseek-v3"), "text-generation")
+    module.model.layers[1].mlp.gate.e_score_correction_bias.copy_(torch.linspace(-1, 1, 8))
+    source = tmp_path / "source"
+    shutil.copytree(tiny_models("deepseek-v3"), source)
+    module.save_pretrained(source)
+    codes = quantized(source, tmp_path / "quantized", bits=8)
+    folder = exported(codes, ArtifactKind.QUANTIZED, tmp_path / "made")
+    expected = load_dequantized(codes, "text-generation")  # by transformers' own loader
+    with torch.inference_mode():
+        parity.compare_cached(
+            OrtRunner(folder / "model.onnx"),
+            lambda ids: expected(torch.from_numpy(ids)).logits.numpy(),
+            vocabulary=160,
+            positions=80,
+        )
 
 
 def test_plain_rounding_reaches_experts(tiny_models, tmp_path):

@@ -160,7 +160,7 @@ def _build(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: P
         module = skeleton(artifact.folder)
         values = Values(checkpoint, module)
         rows = RowNumbers(values.matrices)
-        module = filled(module, lambda name: values.stand_in(name, rows))
+        module = filled(module, values, lambda name: values.stand_in(name, rows))
         feed = builder.Feed(module, rows, Codes(checkpoint), values)
     return builder.build(artifact.folder, feed, target, accuracy_level=_EXACT)
 
@@ -175,7 +175,7 @@ def _trace(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: P
     else:
         values = Values(checkpoint, module)
         rows = RowNumbers(values.matrices)
-        module = filled(module, partial(_stand_in, values, rows))
+        module = filled(module, values, partial(_stand_in, values, rows))
     plain = values or dict(module.named_parameters()).__getitem__
     mark_experts(module, experts)
     if hasattr(module, "set_attn_implementation"):
