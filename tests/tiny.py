@@ -94,6 +94,18 @@ CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
         {**WIDE, "layer_types": ["conv", "full_attention"], "block_auto_adjust_ff_dim": False},
         "text-generation",
     ),
+    "lfm2-moe": (
+        "Lfm2MoeForCausalLM",
+        {
+            **WIDE,
+            **EXPERTS,
+            "layer_types": ["conv", "full_attention", "conv"],
+            "num_hidden_layers": 3,
+            "num_dense_layers": 1,
+            "routed_scaling_factor": 1.5,
+        },
+        "text-generation",
+    ),
     # Experts: with and without normalized scores, a shared one, a layer without.
     "qwen3-moe-wide": ("Qwen3MoeForCausalLM", {**WIDE, **EXPERTS}, "text-generation"),
     "qwen2-moe": (

@@ -19,7 +19,7 @@ import torch
 
 from compress.core.errors import CompressError
 from compress.decoder.ends import end_tokens
-from compress.decoder.routed import Experts, Routed, is_normalized
+from compress.decoder.routed import Chosen, Experts, Routed, is_normalized
 from compress.decoder.traced import THREADS, rotary_settings
 from compress.graph.cached import SETTINGS
 
@@ -38,6 +38,7 @@ _BUILDERS = {
     "GraniteForCausalLM": ("granite", "GraniteModel"),
     "HunYuanDenseV1ForCausalLM": ("hunyuan", "HunyuanDenseV1Model"),
     "Lfm2ForCausalLM": ("lfm2", "LFM2Model"),
+    "Lfm2MoeForCausalLM": ("lfm2", "LFM2MoEModel"),
     "LlamaForCausalLM": ("llama", "LlamaModel"),
     "MistralForCausalLM": ("mistral", "MistralModel"),
     "MixtralForCausalLM": ("mistral", "MistralModel"),
@@ -57,6 +58,7 @@ decoders whose graphs agree with transformers 5 (Olmo's and Gemma 3's do not, an
 
 
 _RUN_AS = {
+    "Lfm2MoeForCausalLM": "lfm2_moe",
     "MixtralForCausalLM": "MistralForCausalLM",
     "Qwen2MoeForCausalLM": "Qwen2ForCausalLM",
     "Qwen3MoeForCausalLM": "Qwen3ForCausalLM",
@@ -191,7 +193,8 @@ def _add_threads(settings: Path) -> None:
 def _fed(architecture: str) -> Any:
     module, name = _BUILDERS[architecture]
     base = getattr(importlib.import_module(f"onnxruntime_genai.models.builders.{module}"), name)
-    return type(f"Fed{name}", (_Fed, Routed, base), {})
+    routed = Chosen if hasattr(base, "make_moe_router_scores") else Routed
+    return type(f"Fed{name}", (_Fed, routed, base), {})
 
 
 class _Fed:

@@ -1,9 +1,10 @@
 """Layers of experts for a builder of decoders' graphs: a router, one node for all experts, a shared expert.
 
 The router's scores are a softmax over all experts, of which the largest count (and are normalized, where
-the configuration says so), as Mixtral's and Qwen's are. The node is QMoE for codes, which reads but the
-experts that a token was sent to, and MoE for plain weights. A node for each expert, with the tokens gathered
-for it, would be thousands of nodes in a model of 128 experts, most of them run on nothing.
+the configuration says so), as Mixtral's and Qwen's are, or what a builder makes of them itself. The node is
+QMoE for codes, which reads but the experts that a token was sent to, and MoE for plain weights. A node for
+each expert, with the tokens gathered for it, would be thousands of nodes in a model of 128 experts, most of
+them run on nothing.
 """
 
 from __future__ import annotations
@@ -161,6 +162,21 @@ class Routed:
         self.make_mul(product, inputs, dtype=self.io_dtype, shape=shape)
         self.make_add(total, [found, f"{product}/output_0"], dtype=self.io_dtype, shape=shape)
         return f"{total}/output_0"
+
+
+class Chosen(Routed):
+    """Mixed into a builder that writes itself how experts are chosen (LFM2's, by a sigmoid and a bias): as
+    the logarithms of the weights of those that are, others far below, and the sum's factor.
+    """
+
+    def make_moe(self: Any, layer_id: int, moe: Any, root_input: str) -> None:
+        """Write a layer of experts."""
+        base = f"/model/layers.{layer_id}/moe"
+        scores, scale = self.make_moe_router(layer_id, moe, root_input)
+        found = self._experts(base, moe.experts, root_input, scores)
+        product, shape = f"{base}/Mul", self.make_hidden_state_shape()
+        self.make_mul(product, [found, scale], dtype=self.io_dtype, shape=shape)
+        self.layernorm_attrs["skip_input"] = f"{product}/output_0"
 
 
 def _form(experts: Any) -> ExpertForm:

@@ -35,7 +35,13 @@ def exported(folder, kind, target, **config):
     return step(genai, source, {"accuracy_level": 1, **config}, target).folder
 
 
-BUILT = [("qwen3-moe-wide", 4, 2), ("qwen2-moe", 3, 1), ("mixtral", 8, 2), ("gpt-oss", 4, 2)]
+BUILT = [
+    ("qwen3-moe-wide", 4, 2),
+    ("qwen2-moe", 3, 1),
+    ("mixtral", 8, 2),
+    ("gpt-oss", 4, 2),
+    ("lfm2-moe", 4, 2),
+]
 TRACED = [
     ("deepseek-v3", 4, 1),
     ("olmoe", 3, 2),
