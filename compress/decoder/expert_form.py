@@ -43,13 +43,13 @@ class ExpertForm:
     """How a module holds its experts, and joins their gates and ups.
 
     Attributes:
-        paired: rows of gates and ups lie in turn; else all gates lie before all ups.
+        interleaved: rows of gates and ups lie in turn; else all gates lie before all ups.
         transposed: matrices are held (in, out).
         biased: both products have a bias.
     """
 
     gate: Gate
-    paired: bool
+    interleaved: bool
     transposed: bool
     biased: bool
 
@@ -63,7 +63,7 @@ class ExpertForm:
 
     def in_turn(self, rows: torch.Tensor) -> torch.Tensor:
         """Rows (E, 2 N, ...) of gates and ups in turn."""
-        if self.paired:
+        if self.interleaved:
             return rows
         return rows.unflatten(1, (2, -1)).transpose(1, 2).reshape(rows.shape).contiguous()
 
@@ -74,11 +74,16 @@ def form_of(part: torch.nn.Module) -> ExpertForm | None:
         return None
     known: Any = part
     expected = _PARAMETERS | (_BIASES if known.has_bias else set())
+    if {name for name, _ in part.named_parameters()} != expected:
+        return None
     gate = _gate(known)
-    if {name for name, _ in part.named_parameters()} != expected or gate is None:
+    if gate is None:
         return None
     return ExpertForm(
-        gate=gate, paired=not known.is_concatenated, transposed=known.is_transposed, biased=known.has_bias
+        gate=gate,
+        interleaved=not known.is_concatenated,
+        transposed=known.is_transposed,
+        biased=known.has_bias,
     )
 
 

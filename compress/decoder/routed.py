@@ -37,7 +37,7 @@ class Experts:
         if self._values is None:
             return None
         gate_up, down = (self._names[id(weight)] for weight in (experts.gate_up_proj, experts.down_proj))
-        return read_banks(self._values, gate_up, down, paired=not form.paired)
+        return read_banks(self._values, gate_up, down, paired=not form.interleaved)
 
     def stored(self, model: Any, bank: Bank, hint: str) -> list[str]:
         """The names of a bank's codes, scales and zero points among the constants of the graph; the last is

@@ -125,7 +125,7 @@ class _Filler:
         chosen = {"k": said["k"], **form.gate.attributes}
         gate_up, down = f"{module}.gate_up_proj", f"{module}.down_proj"
         biases = self._biases(module, form) if form.biased else ("", "")
-        paired = not form.paired
+        paired = not form.interleaved
         banks = None if self._values is None else read_banks(self._values, gate_up, down, paired=paired)
         if banks is None:
             weights = self._weights(module, form)
