@@ -13,9 +13,10 @@ from safetensors.torch import save_file
 
 from compress.core.errors import CompressError
 from compress.core.paths import folder_digest, published
+from compress.model.headers import read_header
 from compress.model.safety import read_json, weight_files, write_shard_index
 from compress.model.sidecars import copy_sidecars
-from compress.numerics.mxfp4 import dequantize
+from compress.numerics.mxfp4 import BLOCK, dequantize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ def mxfp4_folder(folder: Path, *, cache: Path, note: Callable[[str], None]) -> P
     """Write the checkpoint in `folder` in bfloat16 below `cache`, once, one tensor at a time.
 
     Raises:
-        CompressError: codes lack their scales, or these do not fit.
+        CompressError: a file is damaged, or codes lack their scales, or these do not fit.
     """
     target = cache / "mxfp4" / folder_digest(folder)[:24]
     if not target.exists():
@@ -45,7 +46,7 @@ def mxfp4_folder(folder: Path, *, cache: Path, note: Callable[[str], None]) -> P
 
 
 def _write(folder: Path, target: Path) -> None:
-    files = {name: path for path in weight_files(folder) for name in _names(path)}
+    files = {name: path for path in weight_files(folder) for name in read_header(path)}
     places: dict[str, str] = {}
     for number, tensors in enumerate(_parts(files)):
         file = f"part-{number:05}.safetensors"
@@ -72,11 +73,11 @@ def _parts(files: dict[str, Path]) -> Iterator[dict[str, torch.Tensor]]:
 
 def _experts(name: str, blocks: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
     """bfloat16 (E, K, N), as transformers holds them, of codes (E, N, K/32, 16) and scales (E, N, K/32)."""
-    if blocks.ndim != 4 or blocks.shape[:-1] != scales.shape:
+    if blocks.ndim != 4 or blocks.shape[-1] != BLOCK // 2 or blocks.shape[:-1] != scales.shape:
         message = f"'{name}' has codes {tuple(blocks.shape)} and scales {tuple(scales.shape)}"
         raise CompressError("weights-invalid", message, hint="download it again")
-    experts, rows, groups, half = blocks.shape
-    made = torch.empty(experts, 2 * half * groups, rows, dtype=torch.bfloat16)
+    experts, rows, groups = scales.shape
+    made = torch.empty(experts, groups * BLOCK, rows, dtype=torch.bfloat16)
     for expert in range(experts):
         values = dequantize(blocks[expert].numpy(), scales[expert].numpy())
         made[expert] = torch.from_numpy(values).T
@@ -88,8 +89,3 @@ def _tensor(files: dict[str, Path], name: str) -> torch.Tensor:
         raise CompressError("weights-missing", f"no tensor '{name}'", hint="download all shards")
     with safe_open(files[name], framework="pt") as tensors:
         return tensors.get_tensor(name)
-
-
-def _names(path: Path) -> list[str]:
-    with safe_open(path, framework="pt") as tensors:
-        return list(tensors.keys())

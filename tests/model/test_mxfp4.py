@@ -69,6 +69,12 @@ def test_values_are_those_that_transformers_reads(packed, tmp_path):
     assert (again.folder, said) == (model.folder, [])
 
 
+def test_a_damaged_file_is_refused(packed, tmp_path):
+    (packed / SCALES).write_bytes((packed / SCALES).read_bytes()[:20])
+    with pytest.raises(CompressError):
+        found(packed, tmp_path / "cache")
+
+
 @pytest.mark.parametrize(("damage", "code"), [("missing", "weights-missing"), ("short", "weights-invalid")])
 def test_codes_without_fitting_scales_are_refused(damage, code, packed, tmp_path):
     scales = load_file(packed / SCALES)
