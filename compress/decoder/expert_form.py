@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from compress.core.errors import CompressError
+
 _PARAMETERS = {"gate_up_proj", "down_proj"}
 _BIASES = {"gate_up_proj_bias", "down_proj_bias"}
 
@@ -85,6 +87,12 @@ def form_of(part: torch.nn.Module) -> ExpertForm | None:
         transposed=known.is_transposed,
         biased=known.has_bias,
     )
+
+
+def refused(experts: str) -> CompressError:
+    """The error for experts of another form."""
+    message = f"the experts {experts} are not gates and ups under SiLU"
+    return CompressError("experts-unsupported", message, hint="this architecture is not supported yet")
 
 
 def _gate(part: Any) -> Gate | None:

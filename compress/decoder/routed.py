@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compress.core.errors import CompressError
 from compress.decoder.codes import add_lazily, widen
-from compress.decoder.expert_form import form_of
+from compress.decoder.expert_form import form_of, refused
 from compress.decoder.experts import BankReader, qmoe_inputs, read_banks
 
 if TYPE_CHECKING:
@@ -182,8 +181,7 @@ class Chosen(Routed):
 def _form(experts: Any) -> ExpertForm:
     form = form_of(experts)
     if form is None:
-        message = f"the experts of '{type(experts).__name__}' are not gates and ups under SiLU"
-        raise CompressError("experts-unsupported", message, hint="this architecture is not supported yet")
+        raise refused(f"of '{type(experts).__name__}'")
     return form
 
 

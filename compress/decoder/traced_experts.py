@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from onnx import helper
 
-from compress.core.errors import CompressError
-from compress.decoder.expert_form import form_of
+from compress.decoder.expert_form import form_of, refused
 from compress.decoder.experts import BankReader, qmoe_inputs, read_banks
 from compress.graph.edit import MICROSOFT, Editor, attributes
 from compress.graph.quantized import store_scale
@@ -47,8 +46,7 @@ def find_experts(module: torch.nn.Module) -> dict[str, ExpertForm]:
     for name, parameter in module.named_parameters():
         holder = name.rpartition(".")[0]
         if parameter.ndim == 3 and "experts" in name and holder not in found:
-            message = f"the experts '{name}' of {type(module).__name__} are not gates and ups under SiLU"
-            raise CompressError("experts-unsupported", message, hint="this architecture is not supported yet")
+            raise refused(f"'{name}' of {type(module).__name__}")
     return found
 
 

@@ -8,14 +8,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
 from compress.core.errors import CompressError
 from compress.core.paths import folder_digest, published
-from compress.model.headers import read_header
-from compress.model.safety import read_json, weight_files, write_shard_index
+from compress.model.safety import read_json, write_shard_index
 from compress.model.sidecars import copy_sidecars
+from compress.model.tensors import StoredTensors
 from compress.numerics.mxfp4 import BLOCK, dequantize
 
 if TYPE_CHECKING:
@@ -46,9 +45,8 @@ def mxfp4_folder(folder: Path, *, cache: Path, note: Callable[[str], None]) -> P
 
 
 def _write(folder: Path, target: Path) -> None:
-    files = {name: path for path in weight_files(folder) for name in read_header(path)}
     places: dict[str, str] = {}
-    for number, tensors in enumerate(_parts(files)):
+    for number, tensors in enumerate(_parts(StoredTensors(folder))):
         file = f"part-{number:05}.safetensors"
         save_file(tensors, target / file, metadata={"format": "pt"})
         places |= dict.fromkeys(tensors, file)
@@ -59,16 +57,16 @@ def _write(folder: Path, target: Path) -> None:
     (target / "config.json").write_text(json.dumps(config, indent=2), encoding="utf8")
 
 
-def _parts(files: dict[str, Path]) -> Iterator[dict[str, torch.Tensor]]:
+def _parts(stored: StoredTensors) -> Iterator[dict[str, torch.Tensor]]:
     """What each new file holds: plain tensors as they lie in a file, experts one tensor each."""
-    packed = sorted(name.removesuffix(_BLOCKS) for name in files if name.endswith(_BLOCKS))
+    packed = sorted(name.removesuffix(_BLOCKS) for name in stored.files if name.endswith(_BLOCKS))
     used = {name + part for name in packed for part in (_BLOCKS, _SCALES)}
-    for path in dict.fromkeys(files.values()):
-        plain = [name for name, place in files.items() if place == path and name not in used]
+    for path in dict.fromkeys(stored.files.values()):
+        plain = [name for name, place in stored.files.items() if place == path and name not in used]
         if plain:
-            yield {name: _tensor(files, name) for name in plain}
+            yield {name: stored.tensor(name) for name in plain}
     for name in packed:
-        yield {name: _experts(name, _tensor(files, name + _BLOCKS), _tensor(files, name + _SCALES))}
+        yield {name: _experts(name, stored.tensor(name + _BLOCKS), stored.tensor(name + _SCALES))}
 
 
 def _experts(name: str, blocks: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
@@ -82,10 +80,3 @@ def _experts(name: str, blocks: torch.Tensor, scales: torch.Tensor) -> torch.Ten
         values = dequantize(blocks[expert].numpy(), scales[expert].numpy())
         made[expert] = torch.from_numpy(values).T
     return made
-
-
-def _tensor(files: dict[str, Path], name: str) -> torch.Tensor:
-    if name not in files:
-        raise CompressError("weights-missing", f"no tensor '{name}'", hint="download all shards")
-    with safe_open(files[name], framework="pt") as tensors:
-        return tensors.get_tensor(name)

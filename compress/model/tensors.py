@@ -1,4 +1,4 @@
-"""The stored tensors of a checkpoint, one in memory at a time, and the parameters that are made of them."""
+"""The stored tensors of a checkpoint, one in memory at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 
-from compress.model.fused import Parts
+from compress.core.errors import CompressError
 from compress.model.headers import read_header
 from compress.model.safety import weight_files
 
@@ -17,20 +17,25 @@ if TYPE_CHECKING:
 
 
 class StoredTensors:
-    """Reads tensors of the checkpoint in `folder`, a checkpoint of `module`."""
+    """Reads tensors of the checkpoint in `folder`, by the names that it has for them."""
 
-    def __init__(self, folder: Path, module: torch.nn.Module) -> None:
+    def __init__(self, folder: Path) -> None:
         """Find all of them.
 
         Raises:
-            CompressError: files are damaged or missing, or store nothing for some parameter.
+            CompressError: files are damaged or missing.
         """
-        self._files = {name: path for path in weight_files(folder) for name in read_header(path)}
-        self.sources = Parts(module, self._files).sources
-        """The checkpoint's names of what each parameter is made of."""
+        self.files = {name: path for path in weight_files(folder) for name in read_header(path)}
+        """Where each tensor is."""
 
     def tensor(self, name: str) -> torch.Tensor:
-        """A tensor as it is stored, by the checkpoint's name."""
-        with safe_open(self._files[name], framework="pt") as tensors:
+        """A tensor as it is stored.
+
+        Raises:
+            CompressError: there is none of that name.
+        """
+        if name not in self.files:
+            raise CompressError("weights-missing", f"no tensor '{name}'", hint="download all shards")
+        with safe_open(self.files[name], framework="pt") as tensors:
             found: torch.Tensor = tensors.get_tensor(name)
         return found

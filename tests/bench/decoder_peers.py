@@ -7,6 +7,7 @@ Writes `OUT/cost.json`, too: CPU seconds and the peak of memory of making alone.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -67,9 +68,12 @@ def gptqmodel(model: Path, out: Path, text: Path) -> Dense:
     os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")
     from gptqmodel import BACKEND, GPTQModel, QuantizeConfig
 
+    windows = _windows(model, text)
     words: dict[str, Any] = {"device": "cpu", "backend": BACKEND.GPTQ_TORCH}
     found = GPTQModel.load(str(model), QuantizeConfig(bits=4, group_size=64), **words)
-    found.quantize(_windows(model, text), batch_size=1)
+    out.mkdir(parents=True, exist_ok=True)
+    with contextlib.chdir(out):  # it writes a log where it is started
+        found.quantize(windows, batch_size=1)
     found.save(str(out))
 
     def dense() -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import partial
 
 import numpy as np
@@ -65,11 +64,10 @@ def test_the_graph_writes_what_the_module_writes(name, bits, layers, tiny_models
     assert sum(node.op_type == "QMoE" for node in nodes) == layers
 
 
-def test_experts_are_preferred_in_the_graph_as_the_checkpoint_says(tiny_models, tmp_path):
+def test_experts_are_preferred_in_the_graph_as_the_checkpoint_says(tiny_models, tiny_copy, tmp_path):
     module = load_module(tiny_models("deepseek-v3"), "text-generation")
     module.model.layers[1].mlp.gate.e_score_correction_bias.copy_(torch.linspace(-1, 1, 8))
-    source = tmp_path / "source"
-    shutil.copytree(tiny_models("deepseek-v3"), source)
+    source = tiny_copy("deepseek-v3")
     module.save_pretrained(source)
     codes = quantized(source, tmp_path / "quantized", bits=8)
     folder = exported(codes, ArtifactKind.QUANTIZED, tmp_path / "made")
@@ -190,7 +188,7 @@ def test_plain_experts_are_one_node_that_the_choice_is_traced_for(name, tiny_mod
 
 
 @pytest.mark.parametrize("name", ["gpt-oss", "gpt-oss-narrow"])
-def test_gates_and_ups_are_limited_in_the_graph(name, tiny_models, tmp_path):
+def test_gates_and_ups_are_limited_in_the_graph(name, tiny_models, tiny_copy, tmp_path):
     module = load_module(tiny_models(name), "text-generation")
     seen = []
     for layer in module.model.layers:
@@ -200,8 +198,7 @@ def test_gates_and_ups_are_limited_in_the_graph(name, tiny_models, tmp_path):
     with torch.inference_mode():
         module(torch.arange(5, 40)[None])
     assert all(values.max() > 7 > -7 > values.min() for values in seen)
-    source = tmp_path / "source"
-    shutil.copytree(tiny_models(name), source)
+    source = tiny_copy(name)
     module.save_pretrained(source)
     exported(source, ArtifactKind.CHECKPOINT, tmp_path / "made")  # which compares the logits
     exported(quantized(source, tmp_path / "codes", bits=8), ArtifactKind.QUANTIZED, tmp_path / "coded")

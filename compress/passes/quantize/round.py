@@ -17,6 +17,7 @@ from pydantic import Field
 from compress.core.artifact import ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
+from compress.model.fused import Parts
 from compress.model.load import empty_module
 from compress.model.quantized import Layout, QuantizedMatrix, write_block, write_index
 from compress.model.rounding import is_gate
@@ -62,7 +63,8 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
         CompressError: the model has no such matrix, or a stored tensor is missing.
     """
     module = empty_module(artifact.folder, artifact.task)
-    stored = StoredTensors(artifact.folder, module)
+    stored = StoredTensors(artifact.folder)
+    sources = Parts(module, stored.files).sources
     matrices = _matrices(module, config)
     if not matrices:
         message = "the model has no linear layer whose weights could be quantized"
@@ -73,7 +75,7 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
             rounded: dict[str, QuantizedMatrix] = {}
             others: dict[str, torch.Tensor] = {}
             for name in names:
-                for source in stored.sources[name]:
+                for source in sources[name]:
                     tensor = stored.tensor(source)
                     if name in matrices:
                         rounded |= _rounded(source, tensor, config, transposed=matrices[name])
