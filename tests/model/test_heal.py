@@ -158,15 +158,19 @@ def test_a_language_model_is_judged_by_its_next_tokens_alone(tiny_copy, tmp_path
 def test_labels_are_learned_from(tiny_copy, tmp_path):
     """Two classes that the original does not know: with labels the student learns them."""
     folder, task = tiny_copy("bert-classifier"), "text-classification"
-    rows = [{**row, "label": int("fox" in row["text"])} for row in texts(120)]
+    plain = [row["text"] for row in texts(200) if not {"fox", "dog"} & set(row["text"].split())]
+    words = ("dog", "fox")
+    rows = [{"text": f"{text} {words[at % 2]}", "label": at % 2} for at, text in enumerate(plain[:120])]
+    before = cross_entropy_of(folder, task, rows)
     found = {}
     for name, given in (("with", rows), ("without", [{"text": row["text"]} for row in rows])):
         target = tmp_path / name
-        healed(folder, folder, task, target, rows=given, steps=150, learning_rate=1e-3)
+        healed(folder, folder, task, target, rows=given, steps=150)
         shutil.copyfile(folder / "config.json", target / "config.json")
         shutil.copyfile(folder / "tokenizer.json", target / "tokenizer.json")
         found[name] = cross_entropy_of(target, task, rows)
-    assert found["with"] < 0.8 * found["without"]
+    assert found["with"] < 0.8 * before
+    assert found["without"] == pytest.approx(before, rel=1e-3)
 
 
 def cross_entropy_of(folder, task, rows):
