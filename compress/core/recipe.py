@@ -30,6 +30,9 @@ class Recipe(Frozen):
     runtime: str = "onnxruntime"
     formats: tuple[str, ...] = ()
     """Numeric formats that a target must have kernels for, else the recipe is not tried there."""
+    unless: tuple[str, ...] = ()
+    """Recipes tried before this one, each as fast and as small or better: where one of them keeps the
+    model's accuracy this one is not made."""
     why: str = ""
 
 
@@ -37,6 +40,7 @@ class _Written(Frozen):
     steps: list[dict[str, dict[str, Any] | None]]
     runtime: str = "onnxruntime"
     formats: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
     why: str = ""
 
 

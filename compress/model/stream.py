@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import safe_open
 
 from compress.core.errors import CompressError
 from compress.model.load import quiet_transformers
-from compress.model.safety import read_headers, weight_files
+from compress.model.tensors import StoredTensors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -27,9 +26,8 @@ class WeightStream:
         from transformers.conversion_mapping import get_model_conversion_mapping
 
         self.module = module
-        self._files = {name: path for path in weight_files(folder) for name in _keys(path)}
+        self._stored = StoredTensors(folder)
         self._conversions = get_model_conversion_mapping(module)
-        self.headers = read_headers(folder)
         self.targets = self._mapped()
 
     def _mapped(self) -> dict[str, str]:
@@ -41,7 +39,7 @@ class WeightStream:
         known = self.module.state_dict()
         prefix = self.module.base_model_prefix
         targets = {}
-        for name in self._files:
+        for name in self._stored.files:
             target, _ = rename_source_key(name, renamings, converters, prefix, known)
             if target not in known and name in known:
                 target = name
@@ -55,8 +53,7 @@ class WeightStream:
 
     def raw(self, name: str) -> torch.Tensor:
         """A tensor as the checkpoint holds it."""
-        with safe_open(self._files[name], framework="pt") as tensors:
-            return tensors.get_tensor(name)
+        return self._stored.tensor(name)
 
     def load(self, names: Iterable[str]) -> None:
         """Read tensors, by the checkpoint's names, into the module's parameters.
@@ -88,11 +85,6 @@ class WeightStream:
         from transformers.core_model_loading import revert_weight_conversion
 
         return dict(revert_weight_conversion(self.module, values))
-
-
-def _keys(path: Path) -> Iterator[str]:
-    with safe_open(path, framework="pt") as tensors:
-        yield from tensors.keys()
 
 
 def _refuse_mismatched(info: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from compress.core.errors import CompressError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from compress.core.artifact import Artifact
     from compress.core.recipe import Recipe
@@ -43,14 +43,26 @@ class Candidate:
         return self.made[-1].size_bytes
 
 
-def make_candidates(plan: Plan, executor: Executor, source: Artifact) -> list[Candidate]:
-    """Apply each recipe. One that cannot be applied to this model, or whose runtime is not installed,
-    is a candidate with an error, unless the user asked for it.
+def make_candidates(
+    plan: Plan, executor: Executor, source: Artifact, *, keeps: Callable[[Candidate], bool]
+) -> list[Candidate]:
+    """Apply each recipe. One that cannot be applied to this model, or whose runtime is not installed, is a
+    candidate with an error, unless the user asked for it; so is one that yields to another, which `keeps`
+    the model's accuracy.
 
     Raises:
         CompressError: a recipe that the user named failed.
     """
-    return [_make(recipe, plan, executor, source) for recipe in plan.recipes]
+    made: list[Candidate] = []
+    for recipe in plan.recipes:
+        rivals = [one for one in working(made) if one.recipe.name in recipe.unless]
+        better = next((one for one in rivals if keeps(one)), None)
+        made.append(_yielding(recipe, better) if better else _make(recipe, plan, executor, source))
+    return made
+
+
+def _yielding(recipe: Recipe, better: Candidate) -> Candidate:
+    return Candidate(recipe=recipe, error=f"not made, since '{better.recipe.name}' keeps the accuracy")
 
 
 def _make(recipe: Recipe, plan: Plan, executor: Executor, source: Artifact) -> Candidate:

@@ -158,7 +158,8 @@ class Judge:
     def on_calibration(self, candidates: Sequence[Candidate]) -> dict[str, Accuracy]:
         """Accuracy of each candidate on the calibration split, by name."""
         graphs = {one.recipe.name: (one.artifact.graph, one.recipe.runtime) for one in candidates}
-        return self._judge(graphs, self.splits.calibration, "judge the candidates")
+        title = f"judge '{next(iter(graphs))}'" if len(graphs) == 1 else "judge the candidates"
+        return self._judge(graphs, self.splits.calibration, title)
 
     def on_test(self, graph: Path, *, runtime: str) -> Accuracy:
         """Accuracy of one graph on the test split."""

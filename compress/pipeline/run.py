@@ -28,7 +28,7 @@ from compress.pipeline.publish import publish
 from compress.pipeline.rows import write_rows
 from compress.pipeline.savings import saving_lines
 from compress.pipeline.speed import Stopwatch
-from compress.pipeline.trial import run_trial
+from compress.pipeline.trial import Scores, run_trial
 from compress.pipeline.workloads import headline_of
 from compress.runtime.preprocess import load_preprocessor
 
@@ -89,9 +89,10 @@ def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
     splits = prepare_items(plan, note=progress.note)
     with workspace() as work:
         bench = set_up(plan, splits, work, progress)
-        candidates = make_candidates(plan, bench.executor, bench.source)
+        scores = Scores(plan, bench.judge)
+        candidates = make_candidates(plan, bench.executor, bench.source, keeps=scores.keeps)
         trial = run_trial(
-            plan, base=bench.base, candidates=candidates, judge=bench.judge, stopwatch=bench.stopwatch
+            plan, base=bench.base, candidates=candidates, scores=scores, stopwatch=bench.stopwatch
         )
         artifact, recipe = _result(plan, trial)
         report, found = _measure(bench, trial, artifact, recipe)

@@ -13,7 +13,7 @@ from compress.pipeline.workloads import headline_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from compress.core.report import Ratio
+    from compress.core.report import Accuracy, Ratio
     from compress.pipeline.estimate import Estimator
     from compress.pipeline.execute import Made
     from compress.pipeline.judge import Judge
@@ -42,8 +42,37 @@ class Trial:
         return named[0] if named else None
 
 
+class Scores:
+    """The accuracy of candidates on the calibration split, each judged once."""
+
+    def __init__(self, plan: Plan, judge: Judge) -> None:
+        self._plan, self._judge = plan, judge
+        self._found: dict[str, Accuracy] = {}
+
+    def of(self, candidates: Sequence[Candidate]) -> dict[str, Accuracy]:
+        """By name."""
+        self._found |= self._judge.on_calibration(
+            [one for one in candidates if one.recipe.name not in self._found]
+        )
+        return {one.recipe.name: self._found[one.recipe.name] for one in candidates}
+
+    def keeps(self, candidate: Candidate) -> bool:
+        """Whether a candidate loses no more than is allowed."""
+        (score,) = self.of([candidate]).values()
+        return score.drop <= self.limits(score.baseline).drop
+
+    def limits(self, baseline: float) -> Limits:
+        """What candidates must keep to, where the fp32 graph reaches `baseline`."""
+        return _limits(self._plan, self._judge.splits.metric.name, baseline)
+
+
 def run_trial(
-    plan: Plan, *, base: Made, candidates: Sequence[Candidate], judge: Judge, stopwatch: Stopwatch | Estimator
+    plan: Plan,
+    *,
+    base: Made,
+    candidates: Sequence[Candidate],
+    scores: Scores,
+    stopwatch: Stopwatch | Estimator,
 ) -> Trial:
     """Judge and time the candidates that could be made, and choose one.
 
@@ -51,20 +80,20 @@ def run_trial(
         CompressError: a candidate cannot be loaded or run.
     """
     fit = working(candidates)
-    scores = judge.on_calibration(fit)
+    found = scores.of(fit)
     # A recipe that the user named has no rivals: the final comparison alone times it.
     ratios = {} if plan.chosen_by_user else stopwatch.compare(fit)
-    drops = {name: score.drop for name, score in scores.items()}
-    baseline = next((score.baseline for score in scores.values()), float("nan"))
+    drops = {name: score.drop for name, score in found.items()}
+    baseline = next((score.baseline for score in found.values()), float("nan"))
     tried = [_tried(one, drops, ratios.get(FP32, {})) for one in candidates]
     return Trial(
         base=base,
         baseline=baseline,
         candidates=candidates,
-        accuracies={name: score.result for name, score in scores.items()},
+        accuracies={name: score.result for name, score in found.items()},
         drops=drops,
         ratios=ratios,
-        choice=_choice(plan, tried, _limits(plan, judge.splits.metric.name, baseline)),
+        choice=_choice(plan, tried, scores.limits(baseline)),
     )
 
 

@@ -15,6 +15,7 @@ from compress.data.sample import sample_texts
 from compress.runtime.files import read_settings
 from compress.runtime.limits import max_tokens, position_offset, text_config
 from compress.runtime.preprocess import refuse_unknown
+from compress.runtime.questions import encode_questions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
     from compress.graph.session import TensorSpec
-
-WINDOW_OVERLAP = 128
-"""Tokens that two windows of a long context share in question answering (Devlin et al. 2019)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +71,11 @@ class TextPreprocessor:
         """
         if not rows:
             return []
-        words = "tokens" in rows[0]
         values = [self._value(row) for row in rows]
+        if "question" in rows[0]:
+            return encode_questions(self.tokenizer, values, max_length=self.max_length)
         try:
-            return list(self.tokenizer.encode_batch(values, is_pretokenized=words))
+            return list(self.tokenizer.encode_batch(values, is_pretokenized="tokens" in rows[0]))
         except Exception as error:  # tokenizers raises Exception itself
             reason = str(error).splitlines()[0]
             raise CompressError(
@@ -133,9 +132,10 @@ class TextPreprocessor:
             return [space + str(token) for token in row["tokens"]]
         if "question" in row:
             return str(row["question"]), str(row["context"])
-        if "text" not in row:
-            found = ", ".join(row)
-            raise CompressError("row-unusable", f"a row has no text, only {found}", hint="name its columns")
+        if "text" not in row or self.settings.task == "question-answering":
+            wanted = "question" if self.settings.task == "question-answering" else "text"
+            message = f"a row has no {wanted}, only {', '.join(row)}"
+            raise CompressError("row-unusable", message, hint="name its columns")
         text = self.settings.prefix + str(row["text"])
         # A pair is two texts to an encoder of sentences, and one input to every other model.
         if row.get("text_pair") is None or self.settings.task == "feature-extraction":
@@ -249,8 +249,7 @@ def _default_prompt(folder: Path) -> str:
 
 def _cut_at(tokenizer: Tokenizer, length: int, *, task: str) -> None:
     if task == "question-answering":
-        overlap = min(WINDOW_OVERLAP, length // 4)
-        tokenizer.enable_truncation(length, stride=overlap, strategy="only_second")
+        tokenizer.no_truncation()  # of a context nothing is lost: it is read in windows
     else:
         tokenizer.enable_truncation(length, strategy="longest_first")
 

@@ -157,6 +157,33 @@ def test_questions_are_cut_in_the_context_and_read_in_windows(folders):
     assert ours.feeds([{"question": question, "context": context}])["input_ids"].tolist() == [windows[0].ids]
 
 
+def test_a_long_question_leaves_small_windows(folders):
+    ours = load_text(folders / "bert", task="question-answering", inputs=specs(*IDS))
+    context = " ".join(sample_texts()[:2])
+    whole = ours.tokenizer.encode(context, add_special_tokens=False).ids
+    for letters in range(1, 21):
+        row = {"question": " ".join("a" * letters), "context": context}
+        (windows,) = ours.windows([row])
+        pieces = [window.ids[letters + 2 : -1] for window in windows]
+        room = 24 - 3 - letters
+        assert all(len(window) <= 24 for window in windows)
+        assert all(len(piece) == room for piece in pieces[:-1])
+        shared = min(6, room // 2)
+        assert [
+            token for piece in pieces for token in piece[shared if piece is not pieces[0] else 0 :]
+        ] == whole
+    for letters in (21, 30):
+        with pytest.raises(CompressError, match="leaves no room") as caught:
+            ours.windows([{"question": " ".join("a" * letters), "context": context}])
+        assert caught.value.exit_code == 2
+
+
+def test_a_model_of_questions_takes_no_other_rows(folders):
+    ours = load_text(folders / "bert", task="question-answering", inputs=specs(*IDS))
+    with pytest.raises(CompressError, match="no question, only text"):
+        ours.feeds([{"text": "what is it?"}])
+
+
 def test_only_the_inputs_of_the_graph_are_fed_in_its_types(folders):
     ours = load_text(folders / "bert", task="feature-extraction", inputs=specs("input_ids", dtype="int32"))
     feeds = ours.feeds([{"text": "one", "text_pair": "not read: each side is embedded alone"}])
