@@ -36,7 +36,9 @@ def show(
 
     recipe = with_export(load_recipe(name))
     steps = [{step.name: step.config.model_dump(mode="json")} for step in check_chain(recipe)]
-    document = {"why": recipe.why, "runtime": recipe.runtime, "steps": steps}
+    lists = {"formats": list(recipe.formats), "unless": list(recipe.unless)}
+    given = {key: values for key, values in lists.items() if values}
+    document = {"why": recipe.why, "runtime": recipe.runtime, **given, "steps": steps}
     console = Console(as_json=json)
     if json:
         console.json(document)
