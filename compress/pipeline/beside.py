@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
 from compress.core.report import Uncalibrated
+from compress.pipeline.contenders import Candidate
 from compress.pipeline.steps import bind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from compress.core.artifact import Artifact
     from compress.core.recipe import Recipe, Step
     from compress.core.report import Accuracy
     from compress.pipeline.execute import Executor
-    from compress.pipeline.judge import Judge
 
 SAME_SIZE = 0.05
 """Files that differ by more do not hold the same bits: a pass that calibrates may reach matrices (experts)
@@ -23,29 +25,34 @@ that plain rounding leaves as they are."""
 
 @dataclass(frozen=True, kw_only=True)
 class Beside:
-    """Makes and judges what a recipe is compared with."""
+    """Makes what a recipe is compared with."""
 
     executor: Executor
-    judge: Judge
     source: Artifact
     digest: str
 
-    def of(self, recipe: Recipe, *, size_bytes: int) -> Uncalibrated | None:
-        """Accuracy on the test split of `recipe`'s bits by plain rounding; None where it calibrates nothing,
-        or nothing of the same size (`size_bytes`) can be made without.
+    def of(self, recipe: Recipe, *, size_bytes: int) -> Candidate | None:
+        """`recipe`'s bits by plain rounding; None where it calibrates nothing, or nothing of the same size
+        (`size_bytes`) can be made without.
         """
         plain = without_calibration(recipe)
         if plain is None:
             return None
         try:
-            made = self.executor.apply(plain, self.source, digest=self.digest).made[-1]
+            made = self.executor.apply(plain, self.source, digest=self.digest).made
         except CompressError as error:
             self.executor.progress.note(f"no plain rounding beside it: {error.message}")
             return None
-        if abs(made.size_bytes / size_bytes - 1) > SAME_SIZE:
+        if abs(made[-1].size_bytes / size_bytes - 1) > SAME_SIZE:
             return None
-        accuracy = self.judge.on_test(made.artifact.graph, runtime=plain.runtime)
-        return Uncalibrated(size_bytes=made.size_bytes, accuracy=accuracy)
+        return Candidate(recipe=plain, made=made)
+
+
+def uncalibrated(plain: Candidate | None, accuracies: Mapping[str, Accuracy]) -> Uncalibrated | None:
+    """What it reached, as the report has it."""
+    if plain is None:
+        return None
+    return Uncalibrated(size_bytes=plain.size_bytes, accuracy=accuracies[plain.recipe.name])
 
 
 def without_calibration(recipe: Recipe) -> Recipe | None:

@@ -161,9 +161,9 @@ class Judge:
         title = f"judge '{next(iter(graphs))}'" if len(graphs) == 1 else "judge the candidates"
         return self._judge(graphs, self.splits.calibration, title)
 
-    def on_test(self, graph: Path, *, runtime: str) -> Accuracy:
-        """Accuracy of one graph on the test split."""
-        return self._judge({RESULT: (graph, runtime)}, self.splits.test, "judge the result")[RESULT]
+    def on_test(self, graphs: Mapping[str, tuple[Path, str]]) -> dict[str, Accuracy]:
+        """Accuracy of graphs, each with its runtime, on the test split, by name."""
+        return self._judge(graphs, self.splits.test, "judge the result")
 
     def on(self, items: Items, graph: Path, *, runtime: str, metric: Metric) -> Accuracy:
         """What one graph reaches on other items, by another metric."""

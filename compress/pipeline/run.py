@@ -12,7 +12,7 @@ from compress.graph.io import graph_bytes
 from compress.graph.session import open_runner
 from compress.model.safety import checkpoint_bytes
 from compress.pipeline import evidence
-from compress.pipeline.beside import Beside, told_beside
+from compress.pipeline.beside import Beside, told_beside, uncalibrated
 from compress.pipeline.cache import cache_folder, package_versions, workspace
 from compress.pipeline.contenders import FP32, RESULT, TORCH, TORCH_BFLOAT16, make_candidates
 from compress.pipeline.costs import costs_of
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from compress.core.artifact import Progress
     from compress.core.operators import Operators, SavingLine
     from compress.core.recipe import Recipe
-    from compress.core.report import Evidence, Report
+    from compress.core.report import Accuracy, Evidence, Report, Uncalibrated
     from compress.pipeline.execute import Made
     from compress.pipeline.judge import Splits
     from compress.pipeline.plan import Plan
@@ -176,9 +176,8 @@ def _result(plan: Plan, trial: Trial) -> tuple[Artifact, Recipe]:
 
 def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> tuple[Report, Evidence]:
     plan = bench.plan
-    accuracy = bench.judge.on_test(artifact.graph, runtime=recipe.runtime)
+    accuracy, plain = _judged(bench, artifact, recipe)
     other = elsewhere(bench.judge, artifact.graph, recipe, task=plan.model.task)
-    plain = _beside(bench).of(recipe, size_bytes=graph_bytes(artifact.graph))
     notes = [
         *told_beside(plain, accuracy),
         *told_elsewhere(other),
@@ -226,9 +225,15 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
     )
 
 
-def _beside(bench: Bench) -> Beside:
-    digest = bench.plan.model.digest
-    return Beside(executor=bench.executor, judge=bench.judge, source=bench.source, digest=digest)
+def _judged(bench: Bench, artifact: Artifact, recipe: Recipe) -> tuple[Accuracy, Uncalibrated | None]:
+    """The result's accuracy on the test split and, in the same pass, that of its bits by plain rounding."""
+    beside = Beside(executor=bench.executor, source=bench.source, digest=bench.plan.model.digest)
+    plain = beside.of(recipe, size_bytes=graph_bytes(artifact.graph))
+    graphs = {RESULT: (artifact.graph, recipe.runtime)}
+    if plain:
+        graphs[plain.recipe.name] = (plain.artifact.graph, plain.recipe.runtime)
+    found = bench.judge.on_test(graphs)
+    return found[RESULT], uncalibrated(plain, found)
 
 
 def _operators(bench: Bench, artifact: Artifact, recipe: Recipe) -> Operators | None:
