@@ -51,6 +51,12 @@ _LATENT = {
 }  # fmt: skip
 """DeepSeek's attention, whose keys and values are made from a narrow vector, and its choice of experts."""
 
+_MAMBA = {
+    "mamba_n_heads": 8, "mamba_d_head": 16, "mamba_n_groups": 2, "mamba_d_state": 8, "mamba_d_conv": 4,
+    "mamba_expand": 2, "mamba_chunk_size": 16,
+}  # fmt: skip
+"""Mamba 2: states of another width than heads, two groups of them."""
+
 _LINEAR = {
     "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 16,
     "linear_value_head_dim": 16, "linear_conv_kernel_dim": 4,
@@ -150,6 +156,65 @@ CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
             "use_mamba_kernels": False,
             "attn_layer_period": 2,
             "attn_layer_offset": 1,
+        },
+        "text-generation",
+    ),
+    # States of Mamba 2 in some layers, beside keys and values in all, beside layers that keep nothing; of
+    # gated delta rules, with experts in all layers.
+    "granite-hybrid": (
+        "GraniteMoeHybridForCausalLM",
+        {
+            **WIDE,
+            **_MAMBA,
+            "num_hidden_layers": 3,
+            "layer_types": ["mamba", "attention", "mamba"],
+            "num_local_experts": 0,
+            "shared_intermediate_size": 96,
+        },
+        "text-generation",
+    ),
+    "falcon-h1": ("FalconH1ForCausalLM", {**WIDE, **_MAMBA, "mamba_d_ssm": 128}, "text-generation"),
+    "nemotron-h": (
+        "NemotronHForCausalLM",
+        {
+            **WIDE,
+            "num_hidden_layers": 3,
+            "layers_block_type": ["mamba", "mlp", "attention"],
+            "mamba_num_heads": 8,
+            "mamba_head_dim": 16,
+            "n_groups": 2,
+            "ssm_state_size": 8,
+            "chunk_size": 16,
+            "mlp_hidden_act": "relu2",
+        },
+        "text-generation",
+    ),
+    "qwen3-next": (
+        "Qwen3NextForCausalLM",
+        {
+            **WIDE,
+            **_LINEAR,
+            **EXPERTS,
+            "layer_types": ["linear_attention", "full_attention"],
+            "shared_expert_intermediate_size": 32,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25},
+        },
+        "text-generation",
+    ),
+    # Layers that use what others keep, and several hidden states of each token.
+    "gemma3n": (
+        "Gemma3nForCausalLM",
+        {
+            **WIDE,
+            "num_hidden_layers": 4,
+            "layer_types": ["sliding_attention", "full_attention"] * 2,
+            "sliding_window": 16,
+            "hidden_size_per_layer_input": 16,
+            "vocab_size_per_layer_input": 160,
+            "num_kv_shared_layers": 2,
+            "activation_sparsity_pattern": [0.0] * 4,
+            "intermediate_size": [96] * 4,
+            "laurel_rank": 8,
         },
         "text-generation",
     ),

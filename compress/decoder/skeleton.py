@@ -83,7 +83,7 @@ def streamed(module: torch.nn.Module, values: Values) -> torch.nn.Module:
     return module
 
 
-_SMALL = 1 << 16
+_SMALL = 1 << 18
 """Numbers of a parameter that is kept while others come and go."""
 
 

@@ -1,6 +1,6 @@
 """A model, one block at a time: its weights streamed, its activations in a file, each block a resume point.
 
-The blocks are found by structure, the ModuleList of one class that holds most parameters; what calls them
+The blocks are found by structure, the ModuleList of layers that holds most parameters; what calls them
 is the model's own forward, so that masks, rotary positions and whatever else they are given is right.
 """
 
@@ -36,6 +36,12 @@ class _Call:
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+
+    @property
+    def hidden(self) -> torch.Tensor:
+        """The hidden states."""
+        found: torch.Tensor = self.kwargs[HIDDEN] if HIDDEN in self.kwargs else self.args[0]
+        return found
 
     def with_hidden(self, hidden: torch.Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if HIDDEN in self.kwargs:
@@ -125,11 +131,17 @@ class BlockWalk:
         """Learn, in `outer()`, what blocks are called with for windows int64 (count, T).
 
         Raises:
-            CompressError: blocks are not called once each in order, or with what depends on the text.
+            CompressError: blocks are not called once each in order, or with what depends on the text, or
+                with several hidden states of a token.
         """
         with self.block(0):
             calls = self._recorded(windows[:1])
-            again = self._recorded(windows[-1:])
+            again = self._recorded(windows[:1, ::-1].copy())
+        shapes = {call.hidden.shape[:-1] for call in calls}
+        if shapes != {windows[:1].shape}:
+            message = f"the blocks at '{self.prefix}' are given hidden states {sorted(map(tuple, shapes))}"
+            hint = "several for each token, as in Gemma 3n, cannot be streamed"
+            raise CompressError("blocks-unsupported", message, hint=hint)
         if not all(_same(one, other) for one, other in zip(calls, again, strict=True)):
             message = f"the blocks at '{self.prefix}' are given values that depend on the text"
             raise CompressError("blocks-unsupported", message, hint="this architecture cannot be streamed")
@@ -140,7 +152,7 @@ class BlockWalk:
         entered: list[torch.Tensor] = []
 
         def stop(call: _Call, index: int) -> Any:
-            entered.append(call.kwargs[HIDDEN] if HIDDEN in call.kwargs else call.args[0])
+            entered.append(call.hidden)
             raise _Reached
 
         with _replaced(self._blocks, [stop]):
@@ -164,11 +176,10 @@ class BlockWalk:
 
         def record(call: _Call, index: int) -> Any:
             calls.append((index, call))
-            hidden = call.kwargs[HIDDEN] if HIDDEN in call.kwargs else call.args[0]
             if index == 0:
                 found = first(*call.args, **call.kwargs)
                 self._tuple = tuple(found) if isinstance(found, tuple) else None
-            return self._like(hidden)
+            return self._like(call.hidden)
 
         with _replaced(self._blocks, [record] * self.count):
             self._forward(window)
@@ -224,7 +235,7 @@ def _plain(config: Any) -> None:
 def _find_blocks(module: torch.nn.Module) -> tuple[str, torch.nn.ModuleList]:
     found: Counter[str] = Counter()
     for path, child in module.named_modules():
-        if isinstance(child, torch.nn.ModuleList) and len({type(member) for member in child}) == 1:
+        if isinstance(child, torch.nn.ModuleList) and _alike(child):
             found[path] = sum(parameter.numel() for parameter in child.parameters())
     if not found:
         message = f"{type(module).__name__} has no list of like blocks"
@@ -232,6 +243,15 @@ def _find_blocks(module: torch.nn.Module) -> tuple[str, torch.nn.ModuleList]:
     path = found.most_common(1)[0][0]
     blocks: Any = module.get_submodule(path)
     return path, blocks
+
+
+def _alike(members: torch.nn.ModuleList) -> bool:
+    """Whether they are of one class, or layers of a model that has several kinds of them in turn."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    if not all(isinstance(member, GradientCheckpointingLayer) for member in members):
+        return len({type(member) for member in members}) == 1
+    return len(members) > 0
 
 
 def _tie(module: Any) -> None:

@@ -52,9 +52,10 @@ def greedy(quantized: Path, ids: list[int]) -> list[int]:
 
 BUILT = ["llama-tied", "qwen3-wide", "gemma2-wide", "phi3-wide", "mistral", "lfm2", "qwen3.5"]
 TRACED = ["gpt2", "falcon", "phi3-long", "deepseek-v2"]
+HYBRID = ["granite-hybrid", "falcon-h1", "nemotron-h", "qwen3-next", "gemma3n"]
 
 
-@pytest.mark.parametrize("name", BUILT + TRACED)
+@pytest.mark.parametrize("name", BUILT + TRACED + HYBRID)
 def test_the_graph_writes_what_the_module_writes(name, decoders, tmp_path):
     source = Artifact(kind=ArtifactKind.CHECKPOINT, folder=decoders(name), task="text-generation")
     config = {"group_size": 0 if name == "phi3-wide" else 16, "symmetric": name == "gpt2"}

@@ -32,6 +32,7 @@ from compress.core.artifact import GRAPH_NAME, Artifact, ArtifactKind, Context
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.decoder import accuracy, builder, kv_cache, traced
+from compress.decoder.cache import cache_shape
 from compress.decoder.cache_error import departures, refuse_departed
 from compress.decoder.codes import Codes
 from compress.decoder.fill import fill_codes
@@ -180,7 +181,7 @@ def _trace(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: P
     mark_experts(module, experts)
     if hasattr(module, "set_attn_implementation"):
         module.set_attn_implementation("eager")  # as products and a softmax, as for encoders
-    shape = traced.cache_shape(module)
+    shape = cache_shape(module)
     model = traced.trace(module, shape, target / "traced.onnx")
     if checkpoint is not None and rows is not None:
         model = fill_codes(model, rows, Codes(checkpoint), accuracy_level=_EXACT)
