@@ -218,6 +218,19 @@ CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
         },
         "text-generation",
     ),
+    "gemma4-e": (
+        "Gemma4ForCausalLM",
+        {
+            **WIDE,
+            "num_hidden_layers": 4,
+            "layer_types": ["sliding_attention", "full_attention"] * 2,
+            "sliding_window": 16,
+            "hidden_size_per_layer_input": 16,
+            "vocab_size_per_layer_input": 160,
+            "num_kv_shared_layers": 2,
+        },
+        "text-generation",
+    ),
     # Experts with biases and limited gates, held transposed; attention sinks.
     "gpt-oss": (
         "GptOssForCausalLM",

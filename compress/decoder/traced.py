@@ -10,7 +10,6 @@ import inspect
 import json
 from typing import TYPE_CHECKING, Any
 
-import onnx_ir as ir
 import torch
 
 from compress.core.errors import CompressError
@@ -18,7 +17,6 @@ from compress.decoder.ends import end_tokens
 from compress.decoder.recurrence import one_node_each
 from compress.decoder.rotation import real_rotation
 from compress.graph.cached import SETTINGS
-from compress.graph.io import read_graph
 from compress.graph.naming import name_by_module
 from compress.graph.widen import widen_bfloat16
 from compress.model.quiet import exporters_cause, quiet_exporter
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from onnx import ModelProto
+    import onnx_ir as ir
 
     from compress.decoder.cache import Shape
 
@@ -160,8 +158,8 @@ def _one_table(config: dict[str, Any]) -> list[int]:
 _SEVERAL_TABLES = ("longrope", "dynamic")
 
 
-def trace(module: torch.nn.Module, shape: Shape, path: Path) -> ModelProto:
-    """The graph of a module; `path` is where it may be put for a moment.
+def trace(module: torch.nn.Module, shape: Shape) -> ir.Model:
+    """The graph of a module, over the memory of its weights.
 
     Raises:
         CompressError: torch cannot trace it.
@@ -178,16 +176,13 @@ def trace(module: torch.nn.Module, shape: Shape, path: Path) -> ModelProto:
                 dynamic_shapes=dynamic_axes(shape),
                 verbose=False,
             )
-            program.save(str(path), external_data=True)
     except Exception as error:  # the exporter raises whatever its passes raise
         message = f"torch cannot trace this decoder with a cache: {exporters_cause(error)}"
         raise CompressError("export-failed", message, hint="run with --debug and report it") from error
-    graph = ir.from_proto(read_graph(path))
+    graph: ir.Model = program.model
     widen_bfloat16(graph.graph)
     name_by_module(graph.graph)
-    for left in path.parent.glob(f"{path.name}*"):
-        left.unlink()
-    return ir.to_proto(graph)
+    return graph
 
 
 _OPSET = 20

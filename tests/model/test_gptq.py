@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
+from compress.core.errors import CompressError
 from compress.model.dequantize import load_dequantized
 from compress.model.flow import BlockFlow
 from compress.model.load import load_module
@@ -45,9 +46,21 @@ def divergence(source, folder):
     return float((expected.exp() * (expected - found)).sum(-1).mean())
 
 
-KEPT = ["norm", "bias", "ln_", "wpe", "mlp.gate", "positions", "conv.conv"]
+KEPT = ["norm", "bias", "ln_", "wpe", "mlp.gate", "positions", "conv.conv", "conv1d", "A_log", "mamba.D"]
 """Parts of the names of what is no product's matrix, or a router."""
-NAMES = ["llama", "gpt2", "qwen3", "qwen3-moe", "phi3", "gemma2", "gpt-neox", "opt", "lfm2", "deepseek-v3"]
+NAMES = [
+    "llama",
+    "gpt2",
+    "qwen3",
+    "qwen3-moe",
+    "phi3",
+    "gemma2",
+    "gpt-neox",
+    "opt",
+    "lfm2",
+    "deepseek-v3",
+    "granite-hybrid",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -61,6 +74,13 @@ def test_every_architecture(name, tiny_models, tmp_path):
     kept = set(QuantizedCheckpoint(four).others)
     unlike = [name for name in kept if not any(part in name for part in KEPT)]
     assert not unlike
+
+
+@pytest.mark.parametrize(("name", "found"), [("gemma3n", "hidden states"), ("gemma4-e", "the text")])
+def test_blocks_that_cannot_be_streamed_are_refused(name, found, tiny_models, tmp_path):
+    with pytest.raises(CompressError, match=f"blocks-unsupported.*{found}") as caught:
+        quantized(tiny_models(name), tmp_path / "out", windows=WINDOWS[:1])
+    assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize(

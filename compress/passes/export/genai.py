@@ -182,13 +182,16 @@ def _trace(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: P
     if hasattr(module, "set_attn_implementation"):
         module.set_attn_implementation("eager")  # as products and a softmax, as for encoders
     shape = cache_shape(module)
-    model = traced.trace(module, shape, target / "traced.onnx")
-    if checkpoint is not None and rows is not None:
-        model = fill_codes(model, rows, Codes(checkpoint), accuracy_level=_EXACT)
-    if experts:
-        model = fill_experts(model, experts, plain, values, accuracy_level=_EXACT)
+    model = traced.trace(module, shape)
     traced.write_settings(target, read_json(target / "config.json", code="config-missing"), shape)
-    return ir.from_proto(model)
+    if checkpoint is None and not experts:
+        return model
+    proto = ir.to_proto(model)
+    if checkpoint is not None and rows is not None:
+        proto = fill_codes(proto, rows, Codes(checkpoint), accuracy_level=_EXACT)
+    if experts:
+        proto = fill_experts(proto, experts, plain, values, accuracy_level=_EXACT)
+    return ir.from_proto(proto)
 
 
 def _stand_in(values: Values, rows: RowNumbers, name: str) -> torch.Tensor:
