@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import onnx_ir as ir
+from onnx import TensorProto, numpy_helper
+
 from compress.graph.edit import Editor
 from compress.graph.linear import Linear, find_linears, lower
 from compress.graph.quantized import Blocks, block_gather, block_product, store_blocks
@@ -11,26 +14,52 @@ from compress.graph.tables import Table, find_tables
 from compress.graph.tied import share_blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
     from onnx import ModelProto, NodeProto
 
     from compress.decoder.codes import Codes
     from compress.decoder.rows import RowNumbers, Source
 
 
-def fill_codes(model: ModelProto, rows: RowNumbers, codes: Codes, *, accuracy_level: int) -> ModelProto:
+def fill_codes(model: ir.Model, rows: RowNumbers, codes: Codes, *, accuracy_level: int) -> ModelProto:
     """Write products with stand-ins as MatMulNBits and look-ups as GatherBlockQuantized; a table that is
-    both is stored once. `model` is edited in place.
+    both is stored once. `model` is used up.
 
     Raises:
         CompressError: a stand-in is used in another way.
     """
-    editor = Editor(model)
+    columns = _taken_out(model)
+    editor = Editor(ir.to_proto(model), columns)
     filler = _Filler(editor, rows, codes, accuracy_level)
     written = {y for table in list(find_tables(editor)) for y in filler.table(table)}
     for linear in list(find_linears(editor)):
         if linear.y not in written:
             filler.product(linear)
-    return editor.finish()
+    filled = editor.finish()
+    for tensor in filled.graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            tensor.CopyFrom(numpy_helper.from_array(columns[tensor.name].copy(), tensor.name))
+    return filled
+
+
+def _taken_out(model: ir.Model) -> Mapping[str, np.ndarray]:
+    """Matrices that repeat one column, as stand-ins do, by name; their places are left empty. Written into
+    protobuf they would take what the whole model takes in float32.
+    """
+    columns = {}
+    for name, value in model.graph.initializers.items():
+        if value.const_value is None:
+            continue
+        array = value.const_value.numpy()
+        if array.ndim == 2 and 0 in array.strides:
+            columns[name] = array
+            shape = ir.Shape(array.shape)
+            value.const_value = ir.ExternalTensor(
+                "", None, None, value.const_value.dtype, shape=shape, name=name
+            )
+    return columns
 
 
 class _Filler:

@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 from compress.core.errors import CompressError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
@@ -31,11 +31,13 @@ _FOLDED = frozenset({
 class Editor:
     """Edits to one model, which it owns: `finish` applies them in place.
 
-    Nodes of subgraphs (the bodies of If and Loop) are left alone, and what they read is kept.
+    Nodes of subgraphs (the bodies of If and Loop) are left alone, and what they read is kept. `elsewhere` are
+    the values of initializers whose places in the model are empty.
     """
 
-    def __init__(self, model: ModelProto) -> None:
+    def __init__(self, model: ModelProto, elsewhere: Mapping[str, np.ndarray] | None = None) -> None:
         self.model = model
+        self._elsewhere = elsewhere or {}
         self.graph: GraphProto = model.graph
         self.nodes: list[NodeProto] = list(self.graph.node)
         self._tensors: dict[str, TensorProto] = {tensor.name: tensor for tensor in self.graph.initializer}
@@ -86,6 +88,8 @@ class Editor:
 
     def stored(self, name: str) -> np.ndarray | None:
         """The value of an initializer; None for every other value."""
+        if name in self._elsewhere:
+            return self._elsewhere[name]
         tensor = self._tensors.get(name)
         return None if tensor is None else np.asarray(numpy_helper.to_array(tensor))
 

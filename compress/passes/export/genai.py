@@ -186,9 +186,10 @@ def _trace(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: P
     traced.write_settings(target, read_json(target / "config.json", code="config-missing"), shape)
     if checkpoint is None and not experts:
         return model
-    proto = ir.to_proto(model)
     if checkpoint is not None and rows is not None:
-        proto = fill_codes(proto, rows, Codes(checkpoint), accuracy_level=_EXACT)
+        proto = fill_codes(model, rows, Codes(checkpoint), accuracy_level=_EXACT)
+    else:
+        proto = ir.to_proto(model)
     if experts:
         proto = fill_experts(proto, experts, plain, values, accuracy_level=_EXACT)
     return ir.from_proto(proto)
