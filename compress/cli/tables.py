@@ -26,11 +26,16 @@ def plan_tables(document: Mapping[str, Any]) -> list[RenderableType]:
         steps = " > ".join(next(iter(step)) for step in entry["steps"])
         size = entry["estimated_bytes"]
         candidates.add_row(entry["name"], entry["runtime"], steps, "?" if size is None else human_bytes(size))
+    spared = [
+        Text(f"{entry['name']} is made unless {' or '.join(entry['unless'])} keeps the accuracy")
+        for entry in document["candidates"]
+        if entry["unless"]
+    ]
     settings = _table("setting", "value", "from")
     for name, setting in document["settings"].items():
-        if setting["value"] not in (None, False, []):
+        if setting["value"] not in (None, False, [], ()):
             settings.add_row(name, str(setting["value"]), setting["origin"])
-    return [candidates, Text(f"speeds for {document['target']}: {_speeds(document)}\n"), settings]
+    return [candidates, *spared, Text(f"speeds for {document['target']}: {_speeds(document)}\n"), settings]
 
 
 def _speeds(document: Mapping[str, Any]) -> str:

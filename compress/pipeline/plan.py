@@ -190,6 +190,7 @@ def describe(plan: Plan, *, kept: Mapping[str, Mapping[str, float]] | None = Non
     shares of tensors that a recipe's own vocabulary leaves, by the recipe's name.
     """
     shares = kept or {}
+    names = {recipe.name for recipe in plan.recipes}
     return {
         "model": {
             "ref": plan.model.ref,
@@ -213,6 +214,7 @@ def describe(plan: Plan, *, kept: Mapping[str, Mapping[str, float]] | None = Non
                 "runtime": recipe.runtime,
                 "steps": [{step.name: step.config} for step in recipe.steps],
                 "estimated_bytes": predicted_bytes(recipe, plan.model.tensors, kept=shares.get(recipe.name)),
+                "unless": [name for name in recipe.unless if name in names],
                 "why": recipe.why,
             }
             for recipe in plan.recipes

@@ -149,3 +149,15 @@ def test_decoders_with_recurrent_layers_are_refused_by_name(decoders, tmp_path):
     ) as caught:
         step(genai, source, {}, tmp_path / "made")
     assert caught.value.code == "cache-unsupported"
+
+
+def test_a_plan_says_what_is_made_only_if_what_is_tried_before_loses_too_much(cli, decoders):
+    called = cli("plan", decoders("llama-tied"), "--target", "cpu", "--json")
+    assert called.code == 0, called.err
+    unless = {line["name"]: line["unless"] for line in json.loads(called.out)["candidates"]}
+    assert unless["gptq-int4-128"] == []
+    assert unless["gptq-int4"] == ["gptq-int4-128", "gptq-int4-64"]
+    words = cli("plan", decoders("llama-tied"), "--target", "cpu").out
+    assert "gptq-int4-64 is made unless gptq-int4-128 keeps the accuracy" in words
+    alone = cli("plan", decoders("llama-tied"), "--recipe", "gptq-int4", "--json").out
+    assert json.loads(alone)["candidates"][0]["unless"] == []
