@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import pad
 
 from compress.core.errors import CompressError
-from compress.decoder.recurrence import keeps_values_first
+from compress.decoder.recurrence import is_known, keeps_values_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,7 +150,7 @@ def cache_shape(module: torch.nn.Module) -> Shape:
         CompressError: its layers keep something else than keys, values and the states of `State`.
     """
     layers = _layers(module)
-    found = [_kept(number, layer, turned=keeps_values_first(module)) for number, layer in enumerate(layers)]
+    found = [_kept(number, layer, module) for number, layer in enumerate(layers)]
     unknown = [str(number) for number, kept in enumerate(found) if kept is None]
     known = [kept for kept in found if kept is not None]
     own = tuple(one for pair, _ in known for one in pair)
@@ -184,7 +184,9 @@ def _layers(module: torch.nn.Module) -> list[Any]:
     return list(cache.layers) if isinstance(cache, DynamicCache) else []
 
 
-def _kept(number: int, layer: Any, *, turned: bool) -> tuple[list[tuple[int, int]], State | None] | None:
+def _kept(
+    number: int, layer: Any, module: torch.nn.Module
+) -> tuple[list[tuple[int, int]], State | None] | None:
     """Heads and width of a layer's keys and values, if it has some, and its state; None where it keeps
     something else.
     """
@@ -192,17 +194,21 @@ def _kept(number: int, layer: Any, *, turned: bool) -> tuple[list[tuple[int, int
         return [], None
     parts = [getattr(layer, name, None) for name in ("keys", "values")]
     pair = [(one.shape[1], one.shape[3]) for one in parts if one is not None and one.ndim == 4]
-    states = [
-        list((getattr(layer, name, None) or {}).values()) for name in ("conv_states", "recurrent_states")
-    ]
-    if not any(states):
+    if not getattr(layer, "conv_states", None):
         return (pair, None) if len(pair) == 2 else None
-    shapes = [[tuple(one.shape[1:]) for one in kind if one is not None] for kind in states]
+    state = _state(number, layer, turned=keeps_values_first(module)) if is_known(module) else None
+    return (pair, state) if state else None
+
+
+def _state(number: int, layer: Any, *, turned: bool) -> State | None:
+    """That of a layer which keeps one of a convolution and one of a recurrence."""
+    kinds = (layer.conv_states, layer.recurrent_states)
+    shapes = [[tuple(one.shape[1:]) for one in kind.values() if one is not None] for kind in kinds]
     if [[len(shape) for shape in kind] for kind in shapes] != [[2], [3]]:
         return None
     ((channels, width),), ((heads, first, second),) = shapes
     recurrent = (heads, second, first) if turned else (heads, first, second)
-    return pair, State(number, (channels, width - 1), recurrent)
+    return State(number, (channels, width - 1), recurrent)
 
 
 def _keeping_nothing() -> tuple[type, ...]:

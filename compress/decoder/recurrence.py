@@ -26,6 +26,11 @@ _STATE_SPACE, _DELTA = "mamba2_chunk_scan", "torch_chunk_gated_delta_rule"
 """transformers' names, in the file of each architecture."""
 
 
+def is_known(module: torch.nn.Module) -> bool:
+    """Whether recurrences of this module, if it has some, are computed by functions that are known here."""
+    return any(hasattr(home, name) for home in _homes(module) for name in (_STATE_SPACE, _DELTA))
+
+
 def keeps_values_first(module: torch.nn.Module) -> bool:
     """Whether states of this module are (heads, values, keys), as Mamba 2's are."""
     return any(hasattr(home, _STATE_SPACE) for home in _homes(module))

@@ -129,3 +129,8 @@ def test_functions_are_given_back():
     assert granite.mamba2_chunk_scan is before
     assert recurrence.keeps_values_first(module)
     assert not recurrence.keeps_values_first(torch.nn.Linear(1, 1))
+
+
+def test_only_known_recurrences_are_taken():
+    assert recurrence.is_known(torch.nn.Sequential(granite.GraniteMoeHybridRMSNormGated(8, 4)))
+    assert not recurrence.is_known(torch.nn.Sequential(torch.nn.Linear(1, 1)))
