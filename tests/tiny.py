@@ -51,6 +51,13 @@ _LATENT = {
 }  # fmt: skip
 """DeepSeek's attention, whose keys and values are made from a narrow vector, and its choice of experts."""
 
+_SHARED = {
+    **WIDE, "num_hidden_layers": 4, "layer_types": ["sliding_attention", "full_attention"] * 2,
+    "sliding_window": 16, "hidden_size_per_layer_input": 16, "vocab_size_per_layer_input": 160,
+    "num_kv_shared_layers": 2,
+}  # fmt: skip
+"""The later half of the layers uses what the earlier keeps; each is given an embedding of its own."""
+
 _MAMBA = {
     "mamba_n_heads": 8, "mamba_d_head": 16, "mamba_n_groups": 2, "mamba_d_state": 8, "mamba_d_conv": 4,
     "mamba_expand": 2, "mamba_chunk_size": 16,
@@ -205,32 +212,14 @@ CACHED: dict[str, tuple[str, dict[str, Any], str]] = {
     "gemma3n": (
         "Gemma3nForCausalLM",
         {
-            **WIDE,
-            "num_hidden_layers": 4,
-            "layer_types": ["sliding_attention", "full_attention"] * 2,
-            "sliding_window": 16,
-            "hidden_size_per_layer_input": 16,
-            "vocab_size_per_layer_input": 160,
-            "num_kv_shared_layers": 2,
+            **_SHARED,
             "activation_sparsity_pattern": [0.0] * 4,
             "intermediate_size": [96] * 4,
             "laurel_rank": 8,
         },
         "text-generation",
     ),
-    "gemma4-e": (
-        "Gemma4ForCausalLM",
-        {
-            **WIDE,
-            "num_hidden_layers": 4,
-            "layer_types": ["sliding_attention", "full_attention"] * 2,
-            "sliding_window": 16,
-            "hidden_size_per_layer_input": 16,
-            "vocab_size_per_layer_input": 160,
-            "num_kv_shared_layers": 2,
-        },
-        "text-generation",
-    ),
+    "gemma4-e": ("Gemma4ForCausalLM", _SHARED, "text-generation"),
     # Experts with biases and limited gates, held transposed; attention sinks.
     "gpt-oss": (
         "GptOssForCausalLM",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +13,7 @@ from compress.core.errors import CompressError
 from compress.decoder.recurrence import is_known, keeps_values_first
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _HINT = "keys and values are supported and, beside them, states of Mamba 2 and of gated delta rules"
 
@@ -149,8 +150,9 @@ def cache_shape(module: torch.nn.Module) -> Shape:
     Raises:
         CompressError: its layers keep something else than keys, values and the states of `State`.
     """
-    layers = _layers(module)
-    found = [_kept(number, layer, module) for number, layer in enumerate(layers)]
+    layers, turned = _layers(module), keeps_values_first(module)
+    read = partial(_state, turned=turned) if is_known(module) else None
+    found = [_kept(number, layer, read) for number, layer in enumerate(layers)]
     unknown = [str(number) for number, kept in enumerate(found) if kept is None]
     known = [kept for kept in found if kept is not None]
     own = tuple(one for pair, _ in known for one in pair)
@@ -165,7 +167,7 @@ def cache_shape(module: torch.nn.Module) -> Shape:
         numbers=tuple(number for number, (pair, _) in enumerate(known) if pair),
         count=len(layers),
         states=tuple(state for _, state in known if state),
-        turned=keeps_values_first(module),
+        turned=turned,
     )
 
 
@@ -185,10 +187,10 @@ def _layers(module: torch.nn.Module) -> list[Any]:
 
 
 def _kept(
-    number: int, layer: Any, module: torch.nn.Module
+    number: int, layer: Any, read: Callable[[int, Any], State | None] | None
 ) -> tuple[list[tuple[int, int]], State | None] | None:
     """Heads and width of a layer's keys and values, if it has some, and its state; None where it keeps
-    something else.
+    something else, or a state where there is nothing that can `read` it.
     """
     if isinstance(layer, _keeping_nothing()):
         return [], None
@@ -196,7 +198,7 @@ def _kept(
     pair = [(one.shape[1], one.shape[3]) for one in parts if one is not None and one.ndim == 4]
     if not getattr(layer, "conv_states", None):
         return (pair, None) if len(pair) == 2 else None
-    state = _state(number, layer, turned=keeps_values_first(module)) if is_known(module) else None
+    state = read(number, layer) if read else None
     return (pair, state) if state else None
 
 

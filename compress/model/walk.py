@@ -249,9 +249,9 @@ def _alike(members: torch.nn.ModuleList) -> bool:
     """Whether they are of one class, or layers of a model that has several kinds of them in turn."""
     from transformers.modeling_layers import GradientCheckpointingLayer
 
-    if not all(isinstance(member, GradientCheckpointingLayer) for member in members):
-        return len({type(member) for member in members}) == 1
-    return len(members) > 0
+    kinds = {type(member) for member in members}
+    layers = all(issubclass(kind, GradientCheckpointingLayer) for kind in kinds)
+    return len(kinds) == 1 or (len(kinds) > 1 and layers)
 
 
 def _tie(module: Any) -> None:

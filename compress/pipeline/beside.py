@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
@@ -23,29 +22,23 @@ SAME_SIZE = 0.05
 that plain rounding leaves as they are."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Beside:
-    """Makes what a recipe is compared with."""
-
-    executor: Executor
-    source: Artifact
-    digest: str
-
-    def of(self, recipe: Recipe, *, size_bytes: int) -> Candidate | None:
-        """`recipe`'s bits by plain rounding; None where it calibrates nothing, or nothing of the same size
-        (`size_bytes`) can be made without.
-        """
-        plain = without_calibration(recipe)
-        if plain is None:
-            return None
-        try:
-            made = self.executor.apply(plain, self.source, digest=self.digest).made
-        except CompressError as error:
-            self.executor.progress.note(f"no plain rounding beside it: {error.message}")
-            return None
-        if abs(made[-1].size_bytes / size_bytes - 1) > SAME_SIZE:
-            return None
-        return Candidate(recipe=plain, made=made)
+def plainly_rounded(
+    recipe: Recipe, executor: Executor, source: Artifact, *, digest: str, size_bytes: int
+) -> Candidate | None:
+    """`recipe`'s bits by plain rounding; None where it calibrates nothing, or nothing of the same size
+    (`size_bytes`) can be made without.
+    """
+    plain = without_calibration(recipe)
+    if plain is None:
+        return None
+    try:
+        made = executor.apply(plain, source, digest=digest).made
+    except CompressError as error:
+        executor.progress.note(f"no plain rounding beside it: {error.message}")
+        return None
+    if abs(made[-1].size_bytes / size_bytes - 1) > SAME_SIZE:
+        return None
+    return Candidate(recipe=plain, made=made)
 
 
 def uncalibrated(plain: Candidate | None, accuracies: Mapping[str, Accuracy]) -> Uncalibrated | None:

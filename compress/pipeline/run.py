@@ -12,7 +12,7 @@ from compress.graph.io import graph_bytes
 from compress.graph.session import open_runner
 from compress.model.safety import checkpoint_bytes
 from compress.pipeline import evidence
-from compress.pipeline.beside import Beside, told_beside, uncalibrated
+from compress.pipeline.beside import plainly_rounded, told_beside, uncalibrated
 from compress.pipeline.cache import cache_folder, package_versions, workspace
 from compress.pipeline.contenders import FP32, RESULT, TORCH, TORCH_BFLOAT16, make_candidates
 from compress.pipeline.costs import costs_of
@@ -227,8 +227,10 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
 
 def _judged(bench: Bench, artifact: Artifact, recipe: Recipe) -> tuple[Accuracy, Uncalibrated | None]:
     """The result's accuracy on the test split and, in the same pass, that of its bits by plain rounding."""
-    beside = Beside(executor=bench.executor, source=bench.source, digest=bench.plan.model.digest)
-    plain = beside.of(recipe, size_bytes=graph_bytes(artifact.graph))
+    size = graph_bytes(artifact.graph)
+    plain = plainly_rounded(
+        recipe, bench.executor, bench.source, digest=bench.plan.model.digest, size_bytes=size
+    )
     graphs = {RESULT: (artifact.graph, recipe.runtime)}
     if plain:
         graphs[plain.recipe.name] = (plain.artifact.graph, plain.recipe.runtime)

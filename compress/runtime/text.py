@@ -132,8 +132,8 @@ class TextPreprocessor:
             return [space + str(token) for token in row["tokens"]]
         if "question" in row:
             return str(row["question"]), str(row["context"])
-        if "text" not in row or self.settings.task == "question-answering":
-            wanted = "question" if self.settings.task == "question-answering" else "text"
+        wanted = "question" if self.settings.task == "question-answering" else "text"
+        if wanted not in row:
             message = f"a row has no {wanted}, only {', '.join(row)}"
             raise CompressError("row-unusable", message, hint="name its columns")
         text = self.settings.prefix + str(row["text"])
