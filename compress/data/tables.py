@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
+from compress.core.foreign import translated
+from compress.core.regular_files import open_regular, parse_json, read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+MAX_TEXT_BYTES = 2**30
+"""Of a table that is read as text, which takes several times its size in memory; Parquet may be larger."""
+
+MAX_CELL_BYTES = 2**28
+"""Of some hundred decoded rows of a Parquet file: a dictionary may repeat one huge value in all of them."""
+
+_BATCH = 256
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt", ".conll")
 
@@ -97,13 +106,13 @@ def read_parquet(paths: Sequence[Path], *, limit: int | None) -> Table:
     """
     import pyarrow.parquet as pq
 
-    try:
-        shards = [pq.ParquetFile(path) for path in paths]
-        counts = [shard.metadata.num_rows for shard in shards]
+    hint = "mend the file, or name another"
+    with translated("data-unreadable", f"{paths[0]} cannot be read", hint=hint):
+        shards = [pq.ParquetFile(open_regular(path, code="data-unreadable")) for path in paths]
+        counts = [_rows_of(shard, path) for shard, path in zip(shards, paths, strict=True)]
         wanted = set(evenly(sum(counts), limit))
         rows = [row for row in _parquet_rows(shards, wanted)]
-    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
-        raise unreadable(paths[0], error) from None
+        classes = _class_names(shards[0].schema_arrow.metadata or {}, where=str(paths[0]))
     if not rows:
         raise CompressError("data-empty", f"{paths[0]} holds no rows", hint="check the file")
     name = paths[0].name
@@ -113,7 +122,7 @@ def read_parquet(paths: Sequence[Path], *, limit: int | None) -> Table:
         rows=tuple(rows),
         places=tuple(f"{name} row {number + 1}" for number in sorted(wanted)),
         folder=paths[0].parent,
-        classes=_class_names(shards[0].schema_arrow.metadata or {}),
+        classes=classes,
     )
 
 
@@ -128,28 +137,56 @@ def unreadable(place: Path | str, error: Exception) -> CompressError:
 def _parquet_rows(shards: Sequence[Any], wanted: set[int]) -> Iterator[dict[str, Any]]:
     start = 0
     for shard in shards:
-        for batch in shard.iter_batches(batch_size=1024):
+        for batch in shard.iter_batches(batch_size=_BATCH):
+            if batch.nbytes > MAX_CELL_BYTES:
+                raise ValueError(f"{len(batch)} of its rows take {batch.nbytes:,} bytes")
             inside = [index - start for index in range(start, start + len(batch)) if index in wanted]
             if inside:
                 yield from batch.take(inside).to_pylist()
             start += len(batch)
 
 
-def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
-    """The names of integer labels, from the features that the `datasets` library writes."""
-    info = json.loads(metadata.get(b"huggingface", b"{}")).get("info") or {}
-    found = {}
-    for column, feature in (info.get("features") or {}).items():
-        inner = feature.get("feature", feature) if isinstance(feature, dict) else feature
-        inner = inner[0] if isinstance(inner, list) and inner else inner
-        if isinstance(inner, dict) and inner.get("_type") == "ClassLabel" and inner.get("names"):
-            found[column] = tuple(inner["names"])
-    return found
+def _rows_of(shard: Any, path: Path) -> int:
+    """The number of rows that a Parquet file declares.
+
+    Raises:
+        ValueError: it is more than its bytes can hold: counts are what a bomb is made of.
+    """
+    rows, size = int(shard.metadata.num_rows), path.stat().st_size
+    if not 0 <= rows <= max(10**6, 256 * size):
+        raise ValueError(f"it declares {rows:,} rows in {size:,} bytes")
+    return rows
+
+
+def _class_names(metadata: Mapping[bytes, bytes], *, where: str) -> dict[str, tuple[str, ...]]:
+    """The names of integer labels, from the features that the `datasets` library writes.
+
+    Raises:
+        CompressError: there are such metadata, and they are no JSON.
+    """
+    text = metadata.get(b"huggingface", b"{}").decode("utf8", "replace")
+    written = parse_json(text, where=f"{where}: metadata 'huggingface'", code="data-unreadable")
+    info = _part(written, "info")
+    found = {column: _names_of(feature) for column, feature in _part(info, "features").items()}
+    return {column: names for column, names in found.items() if names}
+
+
+def _part(values: Any, key: str) -> dict[str, Any]:
+    part = values.get(key) if isinstance(values, dict) else None
+    return part if isinstance(part, dict) else {}
+
+
+def _names_of(feature: Any) -> tuple[str, ...]:
+    """The names of a `ClassLabel`, also inside of a sequence; empty where a column is something else."""
+    inner = feature.get("feature", feature) if isinstance(feature, dict) else feature
+    inner = inner[0] if isinstance(inner, list) and inner else inner
+    names = inner.get("names") if isinstance(inner, dict) and inner.get("_type") == "ClassLabel" else None
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
 
 
 def _text(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, limit=MAX_TEXT_BYTES, code="data-unreadable")
     except OSError as error:
         raise unreadable(path, error) from None
     try:
@@ -208,17 +245,20 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """A list of rows, the same under `data`, columns of equal length, SQuAD, or lines after all."""
     try:
-        values = json.loads(text)
-    except ValueError:
+        values = parse_json(text, where=str(path), code="data-unreadable")
+    except CompressError:
         if "\n" not in text.strip():
-            raise unreadable(path, ValueError("it is not JSON")) from None
+            raise
         yield from _jsonl_rows(path, text)
         return
     values = values.get("data", values) if isinstance(values, dict) else values
     if isinstance(values, dict):
         values = _transposed(path, values)
+    if not isinstance(values, list):
+        raise unreadable(path, ValueError("expected a list of rows, or columns of equal length"))
     if values and isinstance(values[0], dict) and "paragraphs" in values[0]:
-        values = list(_squad_rows(values))
+        with translated("data-unreadable", f"{path} is no SQuAD file", hint="see its format"):
+            values = list(_squad_rows(values))
     for number, value in enumerate(values, start=1):
         yield number, _mapping(value, f"{path.name} row {number}")
 
@@ -240,10 +280,7 @@ def _squad_rows(articles: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _parsed(line: str, place: str) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise unreadable(place, error) from None
+    return parse_json(line, where=place, code="data-unreadable")
 
 
 def _mapping(value: Any, place: str) -> dict[str, Any]:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Reader = Callable[[Any, str, str], Any]
     """Turns a cell into a value, given its place and its column's name for an error."""
 
+_LITERAL_LIMIT = 2**20
+"""Characters of a list that is written into a cell: Python's parser takes a kilobyte for each few."""
+
 TEXT_COLUMNS = ("text", "text_pair", "question", "context", "transcript")
 
 
@@ -98,8 +101,8 @@ def _words(value: Any, place: str, column: str) -> list[Any]:
     """A list; also one that was written into a cell as JSON or Python, or words between spaces."""
     if isinstance(value, str):
         value = _literal(value) if value.lstrip().startswith("[") else value.split()
-    if not isinstance(value, list) or not value:
-        raise _wrong(place, column, value, "a list that is not empty")
+    if not isinstance(value, list) or not value or any(isinstance(word, list | dict) for word in value):
+        raise _wrong(place, column, value, "a list of words that is not empty")
     return value
 
 
@@ -120,10 +123,12 @@ def _answers(value: Any, place: str, column: str) -> list[str]:
 
 
 def _literal(text: str) -> Any:
+    if len(text) > _LITERAL_LIMIT:
+        return None
     for parse in (json.loads, ast.literal_eval):
         try:
             return parse(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # the last: nested deeply
             continue
     return None
 
