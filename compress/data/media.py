@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
-from compress.data.tables import Table, evenly, read_table, unreadable
+from compress.data.table import Table, evenly, unreadable
+from compress.data.tables import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
