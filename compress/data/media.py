@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
 from compress.core.media_files import open_picture, refuse_sound
-from compress.data.tables import Table, evenly, read_table
+from compress.data.table import Table, evenly
+from compress.data.tables import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

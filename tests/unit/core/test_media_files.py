@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import struct
@@ -14,7 +13,6 @@ import pytest
 import soundfile
 from PIL import Image
 
-from compress.core.decompressed import read_decompressed
 from compress.core.errors import CompressError
 from compress.core.media_files import open_picture, read_sound, refuse_sound
 from compress.runtime.images import open_image
@@ -90,17 +88,3 @@ def test_a_sound_is_read_as_soundfile_reads_it() -> None:
 
 def test_a_sound_of_a_year_is_refused_by_its_header() -> None:
     assert "samples" in refused(read_sound, flac(2**35)).message
-
-
-def decompressed(data: bytes, **limits: int) -> bytes:
-    with gzip.open(io.BytesIO(data)) as stream:
-        return read_decompressed(stream, where="a", code="data-unreadable", **limits)
-
-
-def test_what_decompresses_to_more_is_refused() -> None:
-    bomb = gzip.compress(bytes(5 * 2**20))
-    assert len(decompressed(bomb)) == 5 * 2**20
-    with pytest.raises(CompressError, match="more than"):
-        decompressed(bomb, limit=2**20)
-    with pytest.raises(CompressError, match="cannot be decompressed"):
-        decompressed(bomb[:200])
