@@ -100,7 +100,7 @@ def _find(ref: str, *, offline: bool, cache: Path, note: Callable[[str], None]) 
         if Path(ref).exists():
             note(f"{ref} is the model of the `demo` extra; what lies here under that name is ./{ref}")
         return sources.demo_folder(), None
-    if ref.endswith(".gguf") and Path(ref).is_file():
+    if ref.lower().endswith(".gguf") and Path(ref).is_file():
         return sources.gguf_folder(Path(ref), cache=cache, note=note), None
     if sources.is_hub_id(ref):
         return sources.hub_folder(ref, offline=offline)
