@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-PICTURE_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "ICO", "TGA")
-"""By Pillow's names. MPO is what some cameras write into `.jpg`."""
+PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "ICO", "TGA")
+"""By Pillow's names."""
 
 MAX_PIXELS = 128 * 2**20
 """134 million: beyond the sensors of phones; as RGB it is 400 MB."""
@@ -45,6 +45,7 @@ def open_picture(source: Path | bytes) -> Image.Image:
     name = _name(source, "an image")
     with translated(_CODE, f"{name} cannot be read", hint=_HINT), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own, lower, limit of pixels is a warning
+        Image.init()  # else Pillow does not know all of these formats by name
         picture = Image.open(_checked(source), formats=PICTURE_FORMATS)
     width, height = picture.size
     if not 0 < width * height <= MAX_PIXELS:
