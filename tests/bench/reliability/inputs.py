@@ -68,9 +68,7 @@ def _checkpoints(root: Path) -> list[Reader]:
             _embedder(folder)
         for file in files:
             damage = mutate.safetensors if file.endswith(".safetensors") else _json
-            found.append(
-                Reader(f"{name}/{file}", folder, file, damage, lambda path, top=folder: plan(path, top))
-            )
+            found.append(Reader(f"{name}/{file}", folder, file, damage, plan))
     (root / "gguf").mkdir()
     _gguf(root / "gguf" / "model.gguf")
     return [*found, Reader("model.gguf", root / "gguf", "model.gguf", mutate.content, gguf)]
