@@ -12,7 +12,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
-from compress.core.paths import folder_files, published, unwritable
+from compress.core.paths import folder_files, unwritable
+from compress.core.publication import published
 from compress.graph.session import GENAI
 from compress.measure.sources import PACKAGE, closure
 from compress.pipeline.manifest import read_manifest, verify_folder
