@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.core.cached import take
+from compress.core.distribution import install_extra
 from compress.core.errors import CompressError
 from compress.core.paths import file_digest
 
@@ -31,9 +32,7 @@ def demo_folder() -> Path:
     """
     spec = importlib.util.find_spec(DEMO_PACKAGE)
     if spec is None or spec.origin is None:
-        raise CompressError(
-            "extra-missing", "the demo model is not installed", hint="pip install 'compress[demo]'"
-        )
+        raise CompressError("extra-missing", "the demo model is not installed", hint=install_extra("demo"))
     return Path(spec.origin).parent / "model"
 
 

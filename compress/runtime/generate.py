@@ -12,7 +12,7 @@ from tokenizers.decoders import DecodeStream
 from compress.core.artifact import GRAPH_NAME
 from compress.core.errors import CompressError
 from compress.graph.session import TensorSpec, open_runner
-from compress.runtime.decoder import Decoder, continuation
+from compress.runtime.decoder import Decoder, in_parts
 from compress.runtime.next_token import next_tokens
 from compress.runtime.outputs import logits_of
 from compress.runtime.text import load_text
@@ -61,9 +61,21 @@ class LoadedDecoder:
         Raises:
             CompressError: the prompt is empty or too long.
         """
+        for piece in self.pieces_in_parts(ids, tokens=tokens, part=max(len(ids), 1), **search):
+            if piece is not None:
+                yield piece
+
+    def pieces_in_parts(
+        self, ids: Sequence[int], *, tokens: int, part: int, **search: Any
+    ) -> Iterator[str | None]:
+        """The same in steps of bounded work: None after each `part` tokens of the prompt that were read.
+
+        Raises:
+            CompressError: the prompt is empty or too long.
+        """
         tokenizer, stream = self.text.tokenizer, DecodeStream(skip_special_tokens=True)
-        for token in continuation(self._decoder, ids, tokens=tokens, **search):
-            yield stream.step(tokenizer, token) or ""
+        for token in in_parts(self._decoder, ids, tokens=tokens, part=part, **search):
+            yield None if token is None else stream.step(tokenizer, token) or ""
 
     def tokens(self, prompt: str, *, chat: bool = False) -> list[int]:
         """The token ids of a prompt.
