@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from compress.core.paths import folder_files, link_or_copy
 from compress.model.quantized import INDEX as QUANTIZED
 from compress.model.safety import INDEX, SINGLE, weight_files
-from compress.model.tokenizer import write_tokenizer
+from compress.model.tokenizer import load_tokenizer, write_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -56,7 +56,7 @@ def copy_sidecars(source: Path, target: Path, *, text: bool, skip: Iterable[str]
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
     if text:
-        write_tokenizer(source, target)
+        write_tokenizer(load_tokenizer(source), target)
 
 
 def inherit_checkpoint(source: Path, target: Path, *, skip: Collection[str] = ()) -> None:

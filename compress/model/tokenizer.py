@@ -15,10 +15,11 @@ from tokenizers import Tokenizer
 
 from compress.core.errors import CompressError
 from compress.core.regular_files import MAX_CONFIG_BYTES, read_json
+from compress.core.visible import visible
 from compress.model.quiet import quiet_transformers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 FILE = "tokenizer.json"
@@ -79,17 +80,16 @@ def backend_of(tokenizer: Any) -> Tokenizer:
     return copy
 
 
-def write_tokenizer(source: Path, target: Path) -> None:
+def write_tokenizer(tokenizer: Any, target: Path) -> None:
     """Make `tokenizer.json` and its settings in a folder say what transformers builds from a checkpoint.
 
     Args:
-        source: The checkpoint's folder.
+        tokenizer: What `load_tokenizer` returns for the checkpoint.
         target: A folder with copies of the checkpoint's tokenizer files.
 
     Raises:
-        CompressError: The checkpoint has no tokenizer, or none that can be written so.
+        CompressError: It cannot be written so.
     """
-    tokenizer = load_tokenizer(source)
     backend = backend_of(tokenizer)
     if not (target / FILE).exists():
         tokenizer.save_pretrained(target)
@@ -143,3 +143,31 @@ def _mapping(path: Path) -> dict[str, Any]:
         message = f"{path} holds a {type(values).__name__}, expected a mapping"
         raise CompressError("tokenizer-invalid", message, hint="save the tokenizer again")
     return values
+
+
+def refuse_beyond_table(tokenizer: Any, rows: int, *, note: Callable[[str], None]) -> None:
+    """Refuse a tokenizer with tokens for which a model has no embedding.
+
+    Special tokens pass, since no text holds them by accident: texts that do are refused when they come.
+
+    Args:
+        tokenizer: What `load_tokenizer` returns.
+        rows: Rows of the table of embeddings.
+        note: Takes a line about special tokens that have no row.
+
+    Raises:
+        CompressError: Text may become such a token, or every text holds one.
+    """
+    beyond = {number: token for token, number in tokenizer.get_vocab().items() if number >= rows}
+    if not beyond:
+        return
+    added = tokenizer.added_tokens_decoder
+    usual = [number for number in beyond if number not in added or not added[number].special]
+    always = [number for number in tokenizer("a")["input_ids"] if number >= rows]
+    if usual or always:
+        number = min(usual or always)
+        message = f"the tokenizer's '{visible(beyond[number])}' has id {number}, the model {rows} embeddings"
+        hint = "call model.resize_token_embeddings(len(tokenizer)) and save it, or take the token out"
+        raise CompressError("vocabulary-mismatched", message, hint=hint)
+    first = visible(beyond[min(beyond)])
+    note(f"{len(beyond)} special tokens have no embedding, first '{first}': texts with them are refused")

@@ -87,12 +87,13 @@ class TextPreprocessor:
         if "question" in rows[0]:
             return self.known(encode_questions(self.tokenizer, values, max_length=self.max_length))
         try:
-            return self.known(self.tokenizer.encode_batch(values, is_pretokenized="tokens" in rows[0]))
+            encodings = self.tokenizer.encode_batch(values, is_pretokenized="tokens" in rows[0])
         except Exception as error:  # tokenizers raises Exception itself
             reason = str(error).splitlines()[0]
             raise CompressError(
                 "row-unusable", f"a text cannot be tokenized: {reason}", hint="shorten or fix it"
             ) from None
+        return self.known(encodings)
 
     def known(self, encodings: Sequence[Encoding]) -> list[Encoding]:
         """Pass encodings on whose every token has a row in the table of embeddings.
