@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from compress.core.copies import clone_or_copy
 from compress.core.paths import folder_files
-from compress.model.inputs import load_tokenizer
 from compress.model.quantized import INDEX as QUANTIZED
 from compress.model.safety import INDEX, SINGLE, weight_files
+from compress.model.tokenizer import load_tokenizer, write_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -52,14 +52,14 @@ def is_tokenizer(name: Path) -> bool:
 def copy_sidecars(source: Path, target: Path, *, text: bool, skip: Iterable[str] = ()) -> None:
     """Give `target` every file of a checkpoint but its weights, other exports of it and what to `skip`.
 
-    Where `text` is true and the tokenizer has no `tokenizer.json` (which the tokenizers library and
-    transformers.js read), one is made from the files that are there.
+    Where `text` is true the target's `tokenizer.json` (which the tokenizers library and transformers.js
+    read) is the tokenizer that transformers builds from all files.
     """
     for name in sidecars(source, skip=skip):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
-    if text and not (target / "tokenizer.json").exists():
-        load_tokenizer(source).save_pretrained(target)
+    if text:
+        write_tokenizer(load_tokenizer(source), target)
 
 
 def inherit_checkpoint(

@@ -21,7 +21,7 @@ from compress.model.sampling import first_tokens, never_text, opening, written
 from compress.model.sizes import text_sizes
 from compress.pipeline.cache import cache_folder, step_key
 from compress.runtime.limits import max_tokens
-from compress.runtime.text import load_tokenizer
+from compress.runtime.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path

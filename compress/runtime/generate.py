@@ -82,7 +82,7 @@ class LoadedDecoder:
 
         Raises:
             CompressError: `chat` is asked for and the model has no template, or the prompt is longer than
-                what the model takes.
+                what the model takes, or holds a token that it has no embedding for.
         """
         written = self._decoder.chat(prompt) if chat else prompt
         # A template has the special tokens that it wants.
@@ -90,7 +90,7 @@ class LoadedDecoder:
         if encoding.overflowing:
             message = f"the prompt is longer than the {self.text.max_length} tokens that the model takes"
             raise CompressError("prompt-length", message, hint="shorten it")
-        ids: list[int] = encoding.ids
+        ids: list[int] = self.text.known([encoding])[0].ids
         return ids
 
     def predict(self, items: Any, *, batch_size: int = 32) -> Any:
