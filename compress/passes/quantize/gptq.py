@@ -160,7 +160,7 @@ def within(config: Config, size: int) -> dict[str, str]:
     """
     if config.average_bits is None or config.max_size is not None:
         return {}
-    return {"max_size": str(size)}
+    return {"max_size": f"{size}B"}
 
 
 def uncalibrated(config: Config) -> Step | None:
