@@ -179,6 +179,12 @@ def uncalibrated(config: Config) -> Step | None:
     return Step(name="quantize.round", config=settings)
 
 
+def learns(config: Config) -> bool:
+    """Whether weights are fitted to calibration rows."""
+    del config
+    return True
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Quantize every block's matrices, the embedding and the head.
 
