@@ -160,7 +160,7 @@ def within(config: Config, size: int) -> dict[str, str]:
     """
     if config.average_bits is None or config.max_size is not None:
         return {}
-    return {"max_size": str(size)}
+    return {"max_size": f"{size}B"}
 
 
 def uncalibrated(config: Config) -> Step | None:
@@ -177,6 +177,12 @@ def uncalibrated(config: Config) -> Step | None:
         "head": config.head_bits == config.bits,
     }
     return Step(name="quantize.round", config=settings)
+
+
+def learns(config: Config) -> bool:
+    """Whether weights are fitted to calibration rows."""
+    del config
+    return True
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
