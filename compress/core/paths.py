@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from compress.core.errors import CompressError
 from compress.core.locks import own
 from compress.core.renames import sync_path
+from compress.core.storage import full_or_broken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,6 +53,11 @@ def contained(folder: Path, name: str) -> Path:
         message = f"'{name}' leads out of {folder}"
         raise CompressError("path-escapes", message, hint="do not trust this model's files")
     return path
+
+
+def is_part(path: Path) -> bool:
+    """Whether a file is one that `whole_file` had begun, by its name."""
+    return re.fullmatch(r"\..+\.[0-9a-f]{8}\.part", path.name) is not None
 
 
 @contextmanager
@@ -111,8 +118,9 @@ def refuse_unwritable(target: Path) -> None:
 
 def unwritable(target: Path, error: OSError) -> CompressError:
     """The error for an output that cannot be written, with what the system said."""
-    if error.errno == errno.ENOSPC:
-        return CompressError("no-space", f"no space left for {target}", hint="free some disk space")
+    disk = full_or_broken(target, error)
+    if disk is not None:
+        return disk
     reason = error.strerror or str(error)
     return CompressError(
         "output-unwritable", f"cannot write {target}: {reason}", hint="choose a folder that you own"

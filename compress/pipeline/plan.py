@@ -22,6 +22,7 @@ from compress.pipeline.gate import Budgets
 from compress.pipeline.predict import predicted_bytes
 from compress.pipeline.remotely import on_device
 from compress.pipeline.size_budget import within_size
+from compress.pipeline.space import refuse_output
 from compress.pipeline.steps import DECODER_EXPORT, EXPORT, check_chain, result_kind, with_export
 from compress.pipeline.tokenizer import check_tokenizer
 
@@ -107,6 +108,7 @@ def make_plan(
     for one in checked:
         check_chain(one)
     _refuse_mixed(checked)
+    refuse_output(out, min(predicted_bytes(one, model.tensors) for one in checked))
     if device:
         checked = _for_devices(checked, model.kind)
     reasons = () if device else tuple(differences(profile, host))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from compress.core.errors import CompressError
+from compress.core.locks import exclusive
 from compress.core.paths import refuse_unwritable, unwritable, whole_file
 from compress.core.seal import is_whole, resume_point
 from compress.data.sample import sample_texts
@@ -103,9 +104,14 @@ def _kept(model: Model, wanted: Wanted, texts: list[str], progress: Progress) ->
     config = {"length": wanted.length, "seed": wanted.seed}
     key = step_key(model.digest, step="sample", config=config, inputs={"texts": read})
     folder, rows = cache_folder() / "sampled" / key, _rows(model, wanted.length)
+    folder.mkdir(parents=True, exist_ok=True)
     sizes = [min(rows, wanted.count - start) for start in range(0, wanted.count, rows)]
     files = [folder / f"{number}-{size}.json" for number, size in enumerate(sizes)]
-    with progress.track("write texts", total=wanted.count * wanted.length) as advance:
+    lock = folder.with_name(f"{key}.lock")
+    with (
+        exclusive(lock, waiting=lambda: progress.note("another run writes these texts: waiting for it")),
+        progress.track("write texts", total=wanted.count * wanted.length) as advance,
+    ):
         writer = None
         for number, (file, size) in enumerate(zip(files, sizes, strict=True)):
             if is_whole(file):

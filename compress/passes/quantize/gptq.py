@@ -154,6 +154,11 @@ def size_limit(config: Config) -> int | None:
     return None if config.max_size is None else parse_size(config.max_size)
 
 
+def work_bytes(config: Config, *, parameters: int, width: int) -> int:
+    """Bytes on disk while it works, beside the result: hidden states before and after a block, float32."""
+    return 2 * config.samples * config.length * width * 4
+
+
 def within(config: Config, size: int) -> dict[str, str]:
     """What to change so that a recipe that chooses bits keeps to a model of `size` bytes, too: nothing where
     it has a size of its own, or the same bits for all.
