@@ -10,9 +10,11 @@ from compress.core.errors import CompressError
 from compress.core.paths import folder_digest, folder_files
 from compress.core.profile import ModelKind
 from compress.model import sources
+from compress.model.folder import check_folder
 from compress.model.language import language_folder
 from compress.model.mxfp4 import is_mxfp4, mxfp4_folder
-from compress.model.safety import read_headers, read_json, refuse_links_out, refuse_repository_code
+from compress.model.plausible import refuse_implausible
+from compress.model.safety import read_headers, read_json, refuse_repository_code
 from compress.model.tasks import check_task, infer_task, language_kind
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
         CompressError: it cannot be found, is unsafe, is damaged, or is of an unsupported kind.
     """
     folder, revision = _find(ref, offline=offline, cache=cache, note=note)
-    refuse_links_out(folder)
+    check_folder(folder)
     config = read_json(folder / "config.json", code="config-missing")
     refuse_repository_code(config)
     _refuse_unknown_type(config)
@@ -57,6 +59,7 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
         config = read_json(folder / "config.json", code="config-missing")
     _refuse_quantized(config)
     tensors = read_headers(folder)
+    refuse_implausible(config, tensors)
     chosen = check_task(task) if task else infer_task(config, folder)
     if chosen == "text-generation" and language_kind(config):
         folder = language_folder(folder, cache=cache, note=note)
@@ -97,7 +100,7 @@ def _find(ref: str, *, offline: bool, cache: Path, note: Callable[[str], None]) 
         if Path(ref).exists():
             note(f"{ref} is the model of the `demo` extra; what lies here under that name is ./{ref}")
         return sources.demo_folder(), None
-    if ref.endswith(".gguf") and Path(ref).is_file():
+    if ref.lower().endswith(".gguf") and Path(ref).is_file():
         return sources.gguf_folder(Path(ref), cache=cache, note=note), None
     if sources.is_hub_id(ref):
         return sources.hub_folder(ref, offline=offline)

@@ -140,7 +140,8 @@ def _for_devices(recipes: tuple[Recipe, ...], kind: ModelKind) -> tuple[Recipe, 
 
 def default_output(ref: str, profile: str) -> str:
     """The folder that is written when none is named: the model's short name and the target."""
-    name = ref.partition("@")[0].rstrip("/").rsplit("/", 1)[-1].removesuffix(".gguf")
+    name = ref.partition("@")[0].rstrip("/").rsplit("/", 1)[-1]
+    name = name[: -len(".gguf")] if name.lower().endswith(".gguf") else name
     return f"{name or 'model'}-{Path(profile).stem}"
 
 
