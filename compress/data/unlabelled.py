@@ -40,9 +40,16 @@ class Unlabelled:
 
     def without(self, judged: Iterable[Mapping[str, Any]]) -> Unlabelled:
         """Those rows that share no text with rows that are judged."""
-        seen = {text for row in judged for text in _texts(row)}
-        kept = tuple(row for row in self.rows if not seen & _texts(row))
+        kept = tuple(without_texts(self.rows, judged))
         return replace(self, rows=kept, left_out=len(self.rows) - len(kept))
+
+
+def without_texts(
+    rows: Sequence[Mapping[str, Any]], judged: Iterable[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Return those rows that share no text with rows that are judged."""
+    seen = {text for row in judged for text in _texts(row)}
+    return [row for row in rows if not seen & _texts(row)]
 
 
 def load_unlabelled(

@@ -130,6 +130,12 @@ class Metric:
     sums_by_text: bool = False
     """Whether records are sums over a text's tokens, which compare models that cut it differently."""
 
+    spread: float = 0.25
+    """The standard deviation of an item's paired change that compressed models typically show, in units of
+    the drop: by it `pipeline.parts` sizes the test part."""
+    unit: float = 0.0
+    """What one changed item of n costs at least, times n; 0 where items change by degrees."""
+
     @property
     def needs_same_inputs(self) -> bool:
         """Whether outputs are compared number by number, which takes a reference with the same inputs."""

@@ -8,8 +8,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compress.core.cached import take
+from compress.core.distribution import install_extra
 from compress.core.errors import CompressError
-from compress.core.paths import file_digest, published
+from compress.core.paths import file_digest
 from compress.model.gguf_header import read_gguf_header
 from compress.model.headers import TensorHeader
 from compress.model.plausible import refuse_implausible
@@ -35,9 +37,7 @@ def demo_folder() -> Path:
     """
     spec = importlib.util.find_spec(DEMO_PACKAGE)
     if spec is None or spec.origin is None:
-        raise CompressError(
-            "extra-missing", "the demo model is not installed", hint="pip install 'compress[demo]'"
-        )
+        raise CompressError("extra-missing", "the demo model is not installed", hint=install_extra("demo"))
     return Path(spec.origin).parent / "model"
 
 
@@ -96,10 +96,12 @@ def gguf_folder(path: Path, *, cache: Path, note: Callable[[str], None]) -> Path
     """
     _refuse_implausible(read_gguf_header(path))
     folder = cache / "gguf" / file_digest(path)[:24]
-    if not folder.exists():
+
+    def make(beside: Path, lock: int) -> None:
         note(f"dequantizing {path.name} to fp32")
-        with published(folder) as beside:
-            _dequantize(path, beside)
+        _dequantize(path, beside)
+
+    take(folder, make, name=f"checkpoint of {path.name}", note=note).keep()
     return folder
 
 

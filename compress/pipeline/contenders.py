@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from compress.core.distribution import install_extra
 from compress.core.errors import CompressError
+from compress.core.storage import DISK_FAULT, NO_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,7 +72,7 @@ def _make(recipe: Recipe, plan: Plan, executor: Executor, source: Artifact) -> C
         refuse_missing_runtime(recipe.runtime)
         applied = executor.apply(recipe, source, digest=plan.model.digest)
     except CompressError as error:
-        if plan.chosen_by_user or error.exit_code != 2:
+        if plan.chosen_by_user or error.exit_code != 2 or error.code in (NO_SPACE, DISK_FAULT):
             raise
         executor.progress.note(f"'{recipe.name}' left out: {error.message}")
         hint = f" ({error.hint})" if error.hint else ""
@@ -87,7 +89,7 @@ def refuse_missing_runtime(runtime: str) -> None:
     from importlib.util import find_spec
 
     if runtime == "openvino" and find_spec("openvino") is None:
-        hint = "pip install 'compress[openvino]'"
+        hint = install_extra("openvino")
         raise CompressError("extra-missing", "the openvino runtime is not installed", hint=hint)
 
 

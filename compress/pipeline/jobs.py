@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError, InternalError
 from compress.core.outcome import JobOutcome
+from compress.core.storage import disk_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,10 +40,13 @@ def outcome_of(model: str, target: str, run: Callable[[], Outcome], *, strict: b
     try:
         return finished(model, target, run())
     except CompressError as error:
-        return failed(model, target, error)
+        return failed(model, target, disk_error(error) or error)
     except Exception as error:
         if strict:
             raise
+        disk = disk_error(error)
+        if disk is not None:
+            return failed(model, target, disk)
         reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         hint = "run again with --debug and report it"
         return failed(model, target, InternalError("internal", reason, hint=hint))

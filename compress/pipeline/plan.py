@@ -22,7 +22,9 @@ from compress.pipeline.gate import Budgets
 from compress.pipeline.predict import predicted_bytes
 from compress.pipeline.remotely import on_device
 from compress.pipeline.size_budget import within_size
+from compress.pipeline.space import refuse_output
 from compress.pipeline.steps import DECODER_EXPORT, EXPORT, check_chain, result_kind, with_export
+from compress.pipeline.tokenizer import check_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -96,6 +98,8 @@ def make_plan(
     recipe = load_recipe(values.recipe) if values.recipe else None
     model = resolve(ref, task=values.task, offline=values.offline, cache=cache_folder(), note=note)
     refuse_untraceable(model.config)
+    check_tokenizer(model, note=note)
+    check_tokenizer(model, note=note)
     recipes = (recipe,) if recipe else _candidates(profile, model, preset)
     checked = tuple(
         within_size(with_export(one, decoder=model.kind is ModelKind.DECODER), budgets.max_size, model.config)
@@ -104,6 +108,7 @@ def make_plan(
     for one in checked:
         check_chain(one)
     _refuse_mixed(checked)
+    refuse_output(out, min(predicted_bytes(one, model.tensors) for one in checked))
     if device:
         checked = _for_devices(checked, model.kind)
     reasons = () if device else tuple(differences(profile, host))

@@ -12,7 +12,7 @@ from compress.graph.io import graph_bytes
 from compress.graph.session import open_runner
 from compress.model.safety import checkpoint_bytes
 from compress.pipeline import evidence
-from compress.pipeline.beside import plainly_rounded, told_beside, uncalibrated
+from compress.pipeline.beside import told_beside
 from compress.pipeline.cache import cache_folder, package_versions, workspace
 from compress.pipeline.contenders import FP32, RESULT, TORCH, TORCH_BFLOAT16, make_candidates
 from compress.pipeline.costs import costs_of
@@ -27,10 +27,13 @@ from compress.pipeline.operators import profile_operators, told_operators
 from compress.pipeline.publish import publish
 from compress.pipeline.rows import write_rows
 from compress.pipeline.savings import saving_lines
+from compress.pipeline.settle import judge_on_test
 from compress.pipeline.speed import Stopwatch
+from compress.pipeline.tokenizer import check_rows
 from compress.pipeline.trial import Scores, run_trial
 from compress.pipeline.workloads import headline_of
 from compress.runtime.preprocess import load_preprocessor
+from compress.runtime.text import TextPreprocessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,10 +42,11 @@ if TYPE_CHECKING:
     from compress.core.artifact import Progress
     from compress.core.operators import Operators, SavingLine
     from compress.core.recipe import Recipe
-    from compress.core.report import Accuracy, Evidence, Report, Uncalibrated
+    from compress.core.report import Evidence, Report
     from compress.pipeline.execute import Made
     from compress.pipeline.judge import Splits
     from compress.pipeline.plan import Plan
+    from compress.pipeline.settle import Settled
     from compress.pipeline.trial import Trial
     from compress.runtime.preprocess import Preprocessor
 
@@ -94,8 +98,12 @@ def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
         trial = run_trial(
             plan, base=bench.base, candidates=candidates, scores=scores, stopwatch=bench.stopwatch
         )
-        artifact, recipe = _result(plan, trial)
-        report, found = _measure(bench, trial, artifact, recipe)
+        _result(plan, trial)  # raises where there is nothing to publish, before the test part is judged
+        settled = judge_on_test(
+            trial, plan=plan, judge=bench.judge, executor=bench.executor, source=bench.source
+        )
+        artifact, recipe = _result(plan, settled.trial)
+        report, found = _measure(bench, settled)
     code = exit_code(report.gate, user_set=plan.budgets.set_by_user)
     folder = plan.out
     if code in (ExitCode.BUDGET_MISSED, ExitCode.INCONCLUSIVE):
@@ -122,6 +130,10 @@ def set_up(plan: Plan, splits: Splits, work: Path, progress: Progress) -> Bench:
     executor.inputs = tuple(Spec(name=one.name, dtype=one.dtype, shape=one.shape) for one in inputs)
     executor.processor = base.artifact.folder
     preprocessor = load_preprocessor(base.artifact.folder, task=plan.model.task, inputs=inputs)
+    if isinstance(preprocessor, TextPreprocessor):
+        check_rows(plan.model.folder, preprocessor, splits.items.rows)
+    if isinstance(preprocessor, TextPreprocessor):
+        check_rows(plan.model.folder, preprocessor, splits.items.rows)
     return Bench(
         plan=plan,
         splits=splits,
@@ -174,9 +186,10 @@ def _result(plan: Plan, trial: Trial) -> tuple[Artifact, Recipe]:
     return trial.base.artifact, plan.base
 
 
-def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> tuple[Report, Evidence]:
-    plan = bench.plan
-    accuracy, plain = _judged(bench, artifact, recipe)
+def _measure(bench: Bench, settled: Settled) -> tuple[Report, Evidence]:
+    plan, trial = bench.plan, settled.trial
+    artifact, recipe = _result(plan, trial)
+    accuracy, plain = settled.accuracy, settled.uncalibrated
     other = elsewhere(bench.judge, artifact.graph, recipe, task=plan.model.task)
     notes = [
         *told_beside(plain, accuracy),
@@ -223,19 +236,6 @@ def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> 
         uncalibrated=plain,
         savings=_savings(bench, operators),
     )
-
-
-def _judged(bench: Bench, artifact: Artifact, recipe: Recipe) -> tuple[Accuracy, Uncalibrated | None]:
-    """The result's accuracy on the test split and, in the same pass, that of its bits by plain rounding."""
-    size = graph_bytes(artifact.graph)
-    plain = plainly_rounded(
-        recipe, bench.executor, bench.source, digest=bench.plan.model.digest, size_bytes=size
-    )
-    graphs = {RESULT: (artifact.graph, recipe.runtime)}
-    if plain:
-        graphs[plain.recipe.name] = (plain.artifact.graph, plain.recipe.runtime)
-    found = bench.judge.on_test(graphs)
-    return found[RESULT], uncalibrated(plain, found)
 
 
 def _operators(bench: Bench, artifact: Artifact, recipe: Recipe) -> Operators | None:

@@ -37,6 +37,7 @@ METRIC = Metric(
     tasks=frozenset({"feature-extraction"}),
     default_for=frozenset({"feature-extraction"}),
     needs_labels=True,
+    spread=0.2,
     prepare=pairs,
     observe=observe,
     compare=compare,

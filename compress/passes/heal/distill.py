@@ -63,6 +63,12 @@ class Config(Frozen):
     length: int | None = Field(default=None, ge=8)
 
 
+def learns(config: Config) -> bool:
+    """Whether weights are fitted to calibration rows."""
+    del config
+    return True
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Heal; see the module.
 

@@ -30,6 +30,12 @@ class Config(Width):
     """Widths are multiples of this: what the target's kernels like."""
 
 
+def learns(config: Config) -> bool:
+    """Whether weights are fitted to calibration rows."""
+    del config
+    return True
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Write the narrower checkpoint.
 

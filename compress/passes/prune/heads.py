@@ -26,6 +26,12 @@ class Config(Width):
     kind: ClassVar[Kind] = "heads"
 
 
+def learns(config: Config) -> bool:
+    """Whether weights are fitted to calibration rows."""
+    del config
+    return True
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Write the narrower checkpoint.
 

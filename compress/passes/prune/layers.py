@@ -63,6 +63,11 @@ class Config(Frozen):
         return self
 
 
+def learns(config: Config) -> bool:
+    """Whether calibration rows choose the blocks."""
+    return config.keep is None and config.choose != "spread"
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Remove blocks and write the checkpoint; its configuration tells the new depth.
 

@@ -62,6 +62,11 @@ class Config(Frozen):
         return Pattern(zeros=int(found[1]), group=int(found[2])) if found else Pattern(ratio=self.ratio)
 
 
+def learns(config: Config) -> bool:
+    """Whether weights are fitted to calibration rows."""
+    return config.method != "magnitude"
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Write the checkpoint with zeros in it. All layers are observed in the original model.
 

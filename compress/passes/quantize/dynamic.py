@@ -96,6 +96,11 @@ def stored_bits(config: Config) -> dict[str, float]:
     return {"matrix": 8 if config.stored == 8 else 4 + 8 / config.group_size}
 
 
+def learns(config: Config) -> bool:
+    """Whether weights are fitted to calibration rows: those that are stored in 4 bits."""
+    return config.stored == 4 and config.items > 0
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Quantize the products of `artifact`'s graph.
 

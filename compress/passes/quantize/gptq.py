@@ -21,7 +21,7 @@ from pydantic import Field, field_validator, model_validator
 
 from compress.core.artifact import ArtifactKind
 from compress.core.config import Frozen
-from compress.core.paths import link_or_copy
+from compress.core.copies import link_or_copy
 from compress.core.recipe import Step
 from compress.core.units import parse_size
 from compress.model.arithmetic import has_bfloat16
@@ -154,13 +154,18 @@ def size_limit(config: Config) -> int | None:
     return None if config.max_size is None else parse_size(config.max_size)
 
 
+def work_bytes(config: Config, *, parameters: int, width: int) -> int:
+    """Bytes on disk while it works, beside the result: hidden states before and after a block, float32."""
+    return 2 * config.samples * config.length * width * 4
+
+
 def within(config: Config, size: int) -> dict[str, str]:
     """What to change so that a recipe that chooses bits keeps to a model of `size` bytes, too: nothing where
     it has a size of its own, or the same bits for all.
     """
     if config.average_bits is None or config.max_size is not None:
         return {}
-    return {"max_size": str(size)}
+    return {"max_size": f"{size}B"}
 
 
 def uncalibrated(config: Config) -> Step | None:
@@ -177,6 +182,12 @@ def uncalibrated(config: Config) -> Step | None:
         "head": config.head_bits == config.bits,
     }
     return Step(name="quantize.round", config=settings)
+
+
+def learns(config: Config) -> bool:
+    """Whether weights are fitted to calibration rows."""
+    del config
+    return True
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:

@@ -52,8 +52,9 @@ def publish(folder: Path, *, report: Report | None = None, table: np.ndarray | N
 
 
 def _graph(folder: Path, table: np.ndarray) -> None:
+    width = table.shape[1]
     ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "length"])
-    out = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["batch", "length", 4])
+    out = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["batch", "length", width])
     node = helper.make_node("Gather", ["embeddings.word.weight", "input_ids"], ["last_hidden_state"])
     weights = [numpy_helper.from_array(table, "embeddings.word.weight")]
     graph = helper.make_graph([node], "g", [ids], [out], weights)
