@@ -20,6 +20,7 @@ from compress.model.traceable import refuse_untraceable
 from compress.pipeline.cache import cache_folder
 from compress.pipeline.gate import Budgets
 from compress.pipeline.predict import predicted_bytes
+from compress.pipeline.ready import check_ready
 from compress.pipeline.remotely import on_device
 from compress.pipeline.size_budget import within_size
 from compress.pipeline.space import refuse_output
@@ -99,7 +100,7 @@ def make_plan(
     model = resolve(ref, task=values.task, offline=values.offline, cache=cache_folder(), note=note)
     refuse_untraceable(model.config)
     check_tokenizer(model, note=note)
-    check_tokenizer(model, note=note)
+    check_ready(model)
     recipes = (recipe,) if recipe else _candidates(profile, model, preset)
     checked = tuple(
         within_size(with_export(one, decoder=model.kind is ModelKind.DECODER), budgets.max_size, model.config)

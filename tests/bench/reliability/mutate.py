@@ -19,16 +19,16 @@ def _nested(levels: int) -> Any:
 
 
 VALUES: tuple[Any, ...] = (
-    None, True, 0, -1, 5, 2**31, 2**63, 10**12, 10**30, -0.5, 1e308, float("nan"), float("inf"), "", ".", "..",
-    "/", "x", "5", "x" * 300, "../x", "\x1b[2J", "\ud800", "a\0b", "\u202e", [], {}, [{}], [-1], [None], ["x"],
-    {"a": {}}, {"": 0}, [[]], _nested(60), _nested(200), [0] * 1000,
-)  # fmt: skip
+    *(None, True, 0, -1, 5, 2**31, 2**63, 10**12, 10**30, -0.5, 1e308, float("nan"), float("inf")),
+    *("", ".", "..", "/", "x", "5", "x" * 300, "../x", "\x1b[2J", "\ud800", "a\0b", "\u202e"),
+    *([], {}, [{}], [-1], [None], ["x"], {"a": {}}, {"": 0}, [[]], _nested(60), _nested(200), [0] * 1000),
+)
 """Values to put in the place of others."""
 
 LINES = (
-    b"", b"\0", b"\xff\xfe", b"\x1b[2J", b'"', b"'", b",,,,", b"\t\t", b"- " * 300, b"[" * 2000, b"&a [*a]", b"{",
-    b": :", b"#",
-)  # fmt: skip
+    *(b"", b"\0", b"\xff\xfe", b"\x1b[2J", b'"', b"'", b",,,,", b"\t\t", b"{", b": :", b"#"),
+    *(b"- " * 300, b"[" * 2000, b"&a [*a]"),
+)
 
 
 def documents(values: Any, random: Random) -> str:
