@@ -30,6 +30,9 @@ MAX_PIXELS = 128 * 2**20
 MAX_SAMPLES = 128 * 2**20
 """Of all channels: 2.3 hours at 16 kHz; as float32 they are 512 MB."""
 
+RATES = range(1_000, 768_001)
+"""In Hz. Filters that resample have twenty times as many taps, where the rates share no factor."""
+
 _CODE = "data-unreadable"
 _HINT = "mend or remove the file"
 
@@ -65,6 +68,9 @@ def refuse_sound(source: Path | bytes) -> None:
     name = _name(source, "a sound")
     with translated(_CODE, f"{name} cannot be read", hint=_HINT):
         info = soundfile.info(_checked(source))
+    if info.samplerate not in RATES:
+        message = f"{name} has {info.samplerate:,} samples a second, expected {RATES[0]:,} to {RATES[-1]:,}"
+        raise CompressError(_CODE, message, hint=_HINT)
     samples = info.frames * info.channels
     if not 0 <= samples <= MAX_SAMPLES:
         message = f"{name} has {info.frames:,} samples in {info.channels} channels, expected at most"

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from compress.core.errors import CompressError
 from tests import tiny
 from tests.bench.reliability import mutate
 
@@ -40,6 +41,15 @@ class Reader:
         path.write_bytes(self.damage(data, random))
         return path
 
+    def check(self, target: Path, seed: int) -> None:
+        """Read a damaged copy; what it raises must be one line with a code."""
+        path = self.spoil(target, Random(seed))
+        try:
+            self.read(path)
+        except CompressError as error:
+            assert "\n" not in str(error), error
+            assert error.code, error
+
 
 def _json(data: bytes, random: Random) -> bytes:
     return mutate.documents(json.loads(data), random).encode("utf8", "surrogatepass")
@@ -47,10 +57,11 @@ def _json(data: bytes, random: Random) -> bytes:
 
 def readers(root: Path) -> list[Reader]:
     """All of them, their seeds written below `root`."""
-    return [*_checkpoints(root), *_settings(root), *_tables(root), *_media(root), *_artifacts(root)]
+    return [*checkpoints(root), *settings_files(root), *tables(root), *media(root), *artifacts(root)]
 
 
-def _checkpoints(root: Path) -> list[Reader]:
+def checkpoints(root: Path) -> list[Reader]:
+    """Folders of models and a GGUF file, as `plan` reads them."""
     found: list[Reader] = []
     kinds = {
         "bert-classifier": ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"),
@@ -170,7 +181,8 @@ jobs = [{model = "org/name", targets = ["cpu"]}]
 """
 
 
-def _settings(root: Path) -> list[Reader]:
+def settings_files(root: Path) -> list[Reader]:
+    """What users write themselves, or copy from a stranger's project."""
     from compress.core.profile import profiles_folder
 
     texts = {
@@ -210,7 +222,8 @@ def project(path: Path) -> None:
         layered({}, folder=path.parent, environment={}, job=job)
 
 
-def _tables(root: Path) -> list[Reader]:
+def tables(root: Path) -> list[Reader]:
+    """Files of rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -256,7 +269,8 @@ def data(path: Path) -> None:
     load_items(str(path), task=task, labels=None if path.stem in ("answers", "squad") else labels)
 
 
-def _media(root: Path) -> list[Reader]:
+def media(root: Path) -> list[Reader]:
+    """Pictures and sounds."""
     import soundfile
     from PIL import Image
 
@@ -293,7 +307,8 @@ def sound(path: Path) -> None:
     read_audio(path, 8000)
 
 
-def _artifacts(root: Path) -> list[Reader]:
+def artifacts(root: Path) -> list[Reader]:
+    """Saved reports."""
     from compress.report.files import render_all
     from tests.unit.report import example
 

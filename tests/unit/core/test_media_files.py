@@ -96,5 +96,11 @@ def test_a_sound_is_read_as_soundfile_reads_it() -> None:
     assert rate == 16000
 
 
+def test_a_sound_of_no_rate_is_refused() -> None:
+    stream = io.BytesIO()
+    soundfile.write(stream, np.zeros(16, dtype=np.float32), 1_999_999_973, format="WAV")
+    assert "1,999,999,973 samples a second" in refused(read_sound, stream.getvalue()).message
+
+
 def test_a_sound_of_a_year_is_refused_by_its_header() -> None:
     assert "samples" in refused(read_sound, flac(2**35)).message
