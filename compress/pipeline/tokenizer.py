@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tokenizers.normalizers import Lowercase
 
 from compress.core.errors import CompressError
+from compress.core.foreign import translated
 from compress.core.profile import ModelKind
 from compress.core.visible import visible
 from compress.data.scripts import VARIED
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     Pair = tuple[str, str | None]
 
 _IDS = (TensorSpec("input_ids", "int64", (None, None)), TensorSpec("attention_mask", "int64", (None, None)))
+_REPORTED = {"return_token_type_ids": True, "return_special_tokens_mask": True}
 _MOST_ADDED = 64
 """Added tokens that are tried inside of texts."""
 _LONGEST = 4096
@@ -107,10 +109,13 @@ def refuse_different(
         if not chosen:
             continue
         given: list[Any] = [first if second is None else (first, second) for first, second in chosen]
-        found = text.tokenizer.encode_batch(given)
-        if lowers:
-            given = [_lowered(value) for value in given]
-        expected = reference(given, return_token_type_ids=True, return_special_tokens_mask=True, **options)
+        with translated("tokenizer-invalid", "the tokenizer cannot read text", hint="save it again"):
+            found = text.tokenizer.encode_batch(given)
+            if lowers:
+                given = [_lowered(value) for value in given]
+            expected = reference(
+                given, return_token_type_ids=True, return_special_tokens_mask=True, **options
+            )
         for at, (pair, encoding) in enumerate(zip(chosen, found, strict=True)):
             reading = _Reading(*(expected[name][at] for name in _ARRAYS))
             if reading != _read(encoding):
