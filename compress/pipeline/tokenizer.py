@@ -113,9 +113,7 @@ def refuse_different(
             found = text.tokenizer.encode_batch(given)
             if lowers:
                 given = [_lowered(value) for value in given]
-            expected = reference(
-                given, return_token_type_ids=True, return_special_tokens_mask=True, **options
-            )
+            expected = reference(given, **_REPORTED, **options)
         for at, (pair, encoding) in enumerate(zip(chosen, found, strict=True)):
             reading = _Reading(*(expected[name][at] for name in _ARRAYS))
             if reading != _read(encoding):
