@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from compress.core.errors import CompressError
 from compress.core.paths import folder_digest, published
-from compress.model.load import build_empty, quiet_transformers
+from compress.model.empty import build_empty
+from compress.model.quiet import quiet_transformers
 from compress.model.safety import SINGLE, read_json, weight_files, write_shard_index
 from compress.model.sidecars import copy_sidecars
 from compress.model.stream import WeightStream

@@ -10,6 +10,7 @@ from compress.core.errors import CompressError
 from compress.core.paths import folder_digest, folder_files
 from compress.core.profile import ModelKind
 from compress.model import sources
+from compress.model.head import consistent_head
 from compress.model.language import language_folder
 from compress.model.mxfp4 import is_mxfp4, mxfp4_folder
 from compress.model.safety import read_headers, read_json, refuse_links_out, refuse_repository_code
@@ -34,6 +35,9 @@ class Model:
     task: str
     kind: ModelKind
     tensors: dict[str, TensorHeader]
+    body_alone: bool = False
+    """Whether the user, or the pooling after it, asks for the body (of an encoder-decoder model the encoder)
+    whatever the checkpoint holds besides."""
 
     @property
     def parameters(self) -> int:
@@ -61,6 +65,9 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
     if chosen == "text-generation" and language_kind(config):
         folder = language_folder(folder, cache=cache, note=note)
         config, tensors = read_json(folder / "config.json", code="config-missing"), read_headers(folder)
+    if chosen in ("text-generation", "fill-mask"):
+        folder = consistent_head(folder, chosen, tensors, cache=cache, note=note)
+        config, tensors = read_json(folder / "config.json", code="config-missing"), read_headers(folder)
     return Model(
         ref=f"{ref.partition('@')[0]}@{revision}" if revision else ref,
         folder=folder,
@@ -70,6 +77,7 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
         task=chosen,
         kind=kind_of(folder, chosen),
         tensors=tensors,
+        body_alone=chosen == "feature-extraction" and (bool(task) or (folder / "modules.json").exists()),
     )
 
 

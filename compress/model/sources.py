@@ -101,7 +101,7 @@ def gguf_folder(path: Path, *, cache: Path, note: Callable[[str], None]) -> Path
 
 
 def _dequantize(path: Path, folder: Path) -> None:
-    from compress.model.load import quiet_transformers
+    from compress.model.quiet import quiet_transformers
 
     with quiet_transformers():
         _convert(path, folder)

@@ -15,6 +15,7 @@ from compress.core.recipe import Recipe, Step
 from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, parse_size
 from compress.measure.confinement import NO_LIMITS, Confinement, confinement_of
 from compress.measure.host import Host, detect_host, differences, on_host
+from compress.model.identity import check_identity
 from compress.model.resolve import Model, resolve
 from compress.model.traceable import refuse_untraceable
 from compress.pipeline.cache import cache_folder
@@ -96,6 +97,7 @@ def make_plan(
     recipe = load_recipe(values.recipe) if values.recipe else None
     model = resolve(ref, task=values.task, offline=values.offline, cache=cache_folder(), note=note)
     refuse_untraceable(model.config)
+    check_identity(model, note=note)
     recipes = (recipe,) if recipe else _candidates(profile, model, preset)
     checked = tuple(
         within_size(with_export(one, decoder=model.kind is ModelKind.DECODER), budgets.max_size, model.config)
