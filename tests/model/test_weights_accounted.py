@@ -1,4 +1,4 @@
-"""Every weight of a checkpoint is accounted for: none is lost or made up, tied or not as transformers has it."""
+"""Every weight of a checkpoint is accounted for: none is lost or made up, and tied as transformers has it."""
 
 from __future__ import annotations
 
