@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from compress.core.errors import CompressError
 from compress.model.account import take_account
 from compress.model.complete import refuse_incomplete, refuse_misshapen, refuse_unknown
+from compress.model.inputs import inputs_of
 from compress.model.load import empty_whole
+from compress.model.outputs import refuse_outputs
 from compress.model.parts import module_names, running_part
 
 if TYPE_CHECKING:
@@ -41,8 +43,24 @@ def check_identity(model: Model, *, note: Callable[[str], None]) -> None:
         message = f"{type(module).__name__} has an encoder and a decoder, which is not supported yet"
         hint = "pass --task feature-extraction to compress its encoder alone"
         raise CompressError("task-unsupported", message, hint=hint)
+    part = running_part(module, task)
+    if task != "text-generation":
+        inputs_of(part, model.folder)
+        refuse_outputs(part, task)
+    _refuse_without_padding(module)
     if left_out := {name: tensors[name].elements for name in account.unused} | idle:
         note(f"left out, as {task} does not use it: {module_names(left_out)}")
+
+
+def _refuse_without_padding(module: Any) -> None:
+    """Refuse a decoder's classifier that cannot tell padding: it reads the last token that is none.
+
+    Raises:
+        CompressError: config.json names no padding token.
+    """
+    if hasattr(module, "score") and module.config.get_text_config().pad_token_id is None:
+        message = f"config.json has no pad_token_id, by which {type(module).__name__} tells where a text ends"
+        raise CompressError("padding-unknown", message, hint="set it to the tokenizer's padding token")
 
 
 def _idle_weights(module: Any, task: str) -> dict[str, int]:

@@ -21,6 +21,19 @@ if TYPE_CHECKING:
     Tensors = dict[str, torch.Tensor]
 
 PREPROCESSOR = "preprocessor_config.json"
+
+_MEDIA = {"pixel_values", "pixel_values_videos", "input_features", "input_values", "audio_input_ids"}
+"""Inputs that are pictures, films or sound."""
+
+_CONTENT = {
+    "bbox", "xpath_tags_seq", "xpath_subs_seq", "image", "image_patches", "visual_feats", "visual_embeds",
+    "visual_bbox", "input_shape_ids", "input_pronunciation_ids", "patch_lengths",
+}  # fmt: skip
+"""What a document holds besides its words (places on the page, paths in the markup, shapes of characters),
+which transformers takes for zeros where it is left out."""
+
+_TEXT = ("input_ids", "attention_mask", "token_type_ids")
+"""What tokenizers make and graphs of text take."""
 _LONGEST = 512
 """Tokens beyond which no trace or comparison goes: longer ones prove nothing more."""
 
@@ -106,9 +119,12 @@ def inputs_of(module: torch.nn.Module, folder: Path) -> Inputs:
     """
     accepted = set(inspect.signature(module.forward).parameters)
     main = str(getattr(module, "main_input_name", "input_ids"))
-    if {"input_ids", "pixel_values"} <= accepted:
-        message = "a model that reads text and images at once is not supported"
+    if "input_ids" in accepted and accepted & _MEDIA:
+        message = f"a model that reads text and {min(accepted & _MEDIA)} at once is not supported"
         raise CompressError("inputs-unsupported", message, hint="save one of its towers by itself")
+    if ignored := sorted(accepted & _CONTENT):
+        message = f"{type(module).__name__} reads {', '.join(ignored)} besides text, which is not supported"
+        raise CompressError("inputs-unsupported", message, hint="without them all would be taken for 0")
     if main == "input_ids":
         return _text(module, folder, accepted)
     if main in ("pixel_values", "input_values", "input_features") and main in accepted:
@@ -122,6 +138,9 @@ def inputs_of(module: torch.nn.Module, folder: Path) -> Inputs:
 def _text(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
     tokenizer = load_tokenizer(folder)
     wanted = [name for name in tokenizer.model_input_names if name in accepted]
+    if unknown := [name for name in wanted if name not in _TEXT]:
+        message = f"the tokenizer makes '{unknown[0]}' for {type(module).__name__}, which is not supported"
+        raise CompressError("inputs-unsupported", message, hint=f"supported: {', '.join(_TEXT)}")
     names = tuple(dict.fromkeys(["input_ids", *wanted]))
     axes = {name: {0: "batch", 1: "sequence"} for name in names}
     config: Any = module.config

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import typing
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from compress.core.errors import CompressError
 from compress.model.empty import build_empty
 from compress.model.parts import running_part
 from compress.model.quiet import quiet_transformers
@@ -35,6 +38,31 @@ def exported_outputs(available: Iterable[str], *, task: str, reads_text: bool) -
         # A text encoder's pooler is a head of its pre-training; embeddings pool the hidden states.
         return tuple(name for name in EXPORTED[:1] if name in available)
     return tuple(name for name in EXPORTED if name in available)
+
+
+def refuse_outputs(module: Any, task: str) -> None:
+    """Refuse a module none of whose outputs can be exported, by the type that its forward is annotated with.
+
+    Raises:
+        CompressError: it gives a waveform, masks, boxes or the like.
+    """
+    available = _annotated_outputs(module)
+    reads_text = getattr(module, "main_input_name", "input_ids") == "input_ids"
+    if available and not exported_outputs(available, task=task, reads_text=reads_text):
+        raise unsupported_outputs(type(module).__name__, available)
+
+
+def unsupported_outputs(kind: str, available: Iterable[str]) -> CompressError:
+    """Say that none of a model's outputs is exported."""
+    message = f"{kind} gives {', '.join(available)}"
+    return CompressError("outputs-unsupported", message, hint=f"supported outputs: {', '.join(EXPORTED)}")
+
+
+def _annotated_outputs(module: Any) -> list[str]:
+    """Name the outputs of a forward by its annotation; none where that says nothing."""
+    annotated = typing.get_type_hints(module.forward).get("return")
+    kinds = [kind for kind in (typing.get_args(annotated) or (annotated,)) if is_dataclass(kind)]
+    return [field.name for kind in kinds for field in fields(kind)]
 
 
 def unread_weights(module: Any, task: str, names: Sequence[str]) -> set[str]:

@@ -13,7 +13,15 @@ from compress.model import sources
 from compress.model.head import consistent_head
 from compress.model.language import language_folder
 from compress.model.mxfp4 import is_mxfp4, mxfp4_folder
-from compress.model.safety import read_headers, read_json, refuse_links_out, refuse_repository_code
+from compress.model.old_layout import flat_folder
+from compress.model.safety import (
+    read_headers,
+    read_json,
+    refuse_adapter,
+    refuse_links_out,
+    refuse_repository_code,
+)
+from compress.model.sentence import MODULES, sentence_task
 from compress.model.tasks import check_task, infer_task, language_kind
 
 if TYPE_CHECKING:
@@ -53,6 +61,8 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
     """
     folder, revision = _find(ref, offline=offline, cache=cache, note=note)
     refuse_links_out(folder)
+    refuse_adapter(folder)
+    folder = flat_folder(folder, cache=cache)
     config = read_json(folder / "config.json", code="config-missing")
     refuse_repository_code(config)
     _refuse_unknown_type(config)
@@ -61,7 +71,7 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
         config = read_json(folder / "config.json", code="config-missing")
     _refuse_quantized(config)
     tensors = read_headers(folder)
-    chosen = check_task(task) if task else infer_task(config, folder)
+    chosen = _task(task, config, folder)
     if chosen == "text-generation" and language_kind(config):
         folder = language_folder(folder, cache=cache, note=note)
         config, tensors = read_json(folder / "config.json", code="config-missing"), read_headers(folder)
@@ -77,8 +87,22 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
         task=chosen,
         kind=kind_of(folder, chosen),
         tensors=tensors,
-        body_alone=chosen == "feature-extraction" and (bool(task) or (folder / "modules.json").exists()),
+        body_alone=chosen == "feature-extraction" and (bool(task) or (folder / MODULES).exists()),
     )
+
+
+def _task(named: str | None, config: dict[str, Any], folder: Path) -> str:
+    """Tell the task: as the user named it, or what the checkpoint is for.
+
+    Raises:
+        CompressError: it is not supported, or pooling is asked of a folder that is no embedder.
+    """
+    chosen = check_task(named) if named else infer_task(config, folder)
+    embeds = chosen == "feature-extraction" and (folder / MODULES).exists()
+    if named and embeds and (listed := sentence_task(folder)) != chosen:
+        message = f"modules.json lists a model for {listed}, not for {chosen}"
+        raise CompressError("task-unsupported", message, hint="leave --task out")
+    return chosen
 
 
 def kind_of(folder: Path, task: str) -> ModelKind:
@@ -105,7 +129,7 @@ def _find(ref: str, *, offline: bool, cache: Path, note: Callable[[str], None]) 
         if Path(ref).exists():
             note(f"{ref} is the model of the `demo` extra; what lies here under that name is ./{ref}")
         return sources.demo_folder(), None
-    if ref.endswith(".gguf") and Path(ref).is_file():
+    if ref.lower().endswith(".gguf") and Path(ref).is_file():
         return sources.gguf_folder(Path(ref), cache=cache, note=note), None
     if sources.is_hub_id(ref):
         return sources.hub_folder(ref, offline=offline)

@@ -137,7 +137,9 @@ def _for_devices(recipes: tuple[Recipe, ...], kind: ModelKind) -> tuple[Recipe, 
 
 def default_output(ref: str, profile: str) -> str:
     """The folder that is written when none is named: the model's short name and the target."""
-    name = ref.partition("@")[0].rstrip("/").rsplit("/", 1)[-1].removesuffix(".gguf")
+    name = Path(ref).resolve().name if Path(ref).exists() else ref.partition("@")[0].rpartition("/")[2]
+    if name.lower().endswith(".gguf"):
+        name = name[: -len(".gguf")]
     return f"{name or 'model'}-{Path(profile).stem}"
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from tokenizers import Tokenizer, normalizers
 
 from compress.core.errors import CompressError
+from compress.core.sentence import transformer_settings
 from compress.data.sample import sample_texts
 from compress.runtime.files import read_settings
 from compress.runtime.limits import max_tokens, position_offset, text_config
@@ -183,7 +184,7 @@ def load_text(folder: Path, *, task: str, inputs: Sequence[TensorSpec]) -> TextP
     """
     refuse_unknown(inputs, TEXT_INPUTS)
     tokenizer = load_tokenizer(folder)
-    sentence = read_settings(folder / "sentence_bert_config.json")
+    sentence = read_settings(transformer_settings(folder))
     if sentence.get("do_lower_case"):
         _lower(tokenizer)
     return TextPreprocessor(tokenizer, settings=_settings(folder, task, tokenizer, sentence), inputs=inputs)
@@ -219,7 +220,7 @@ def _settings(folder: Path, task: str, tokenizer: Tokenizer, sentence: Mapping[s
         max_length=max_tokens(config=config, tokenizer=written, sentence=sentence),
         pad_id=_pad_id(tokenizer, special, text_config(config)),
         pad_left=written.get("padding_side") == "left",
-        prefix=_default_prompt(folder),
+        prefix=default_prompt(folder),
         mask_token=_token(special.get("mask_token")),
         first_position=position_offset(config),
         decoder_start=config.get("decoder_start_token_id"),
@@ -241,7 +242,8 @@ def _pad_id(tokenizer: Tokenizer, special: Mapping[str, Any], config: Mapping[st
     return 0 if found is None or found < 0 else int(found)
 
 
-def _default_prompt(folder: Path) -> str:
+def default_prompt(folder: Path) -> str:
+    """Read the words that sentence-transformers puts before each text; empty where there are none."""
     settings = read_settings(folder / "config_sentence_transformers.json")
     name = settings.get("default_prompt_name")
     return str((settings.get("prompts") or {}).get(name) or "") if name else ""

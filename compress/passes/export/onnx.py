@@ -22,7 +22,7 @@ from compress.graph.session import open_runner
 from compress.model.ends import gathering_by_position
 from compress.model.inputs import Inputs, inputs_of, on_own_inputs
 from compress.model.load import load_module
-from compress.model.outputs import EXPORTED, exported_outputs
+from compress.model.outputs import exported_outputs, unsupported_outputs
 from compress.model.quiet import exporters_cause, quiet_exporter
 from compress.model.sidecars import copy_sidecars
 
@@ -100,9 +100,7 @@ def _output_names(module: torch.nn.Module, inputs: Inputs, task: str) -> tuple[s
     tensors = [name for name, value in result.items() if isinstance(value, torch.Tensor)]
     names = exported_outputs(tensors, task=task, reads_text="input_ids" in inputs.names)
     if not names:
-        found = ", ".join(result.keys())
-        hint = f"supported outputs: {', '.join(EXPORTED)}"
-        raise CompressError("outputs-unsupported", f"the model gives {found}", hint=hint)
+        raise unsupported_outputs(type(module).__name__, result.keys())
     return names
 
 
