@@ -48,15 +48,24 @@ def take_account(module: Any, names: Iterable[str]) -> Account:
     destinations = _destinations(module, names)
     converted = frozenset(weight for _, made in destinations.values() for weight in made)
     filled = _with_tied(module, converted.union(target for target, _ in destinations.values()))
-    optional = _pattern(getattr(module, "_keys_to_ignore_on_load_missing", None) or ())
     obsolete = _pattern([*_RECOMPUTED, *(getattr(module, "_keys_to_ignore_on_load_unexpected", None) or ())])
-    missing = (name for name in module.state_dict() if name not in filled)
+    missing = [name for name in module.state_dict() if name not in filled]
     return Account(
         targets={name: target for name, (target, _) in destinations.items()},
         converted=converted,
-        missing=tuple(name for name in missing if not optional.search(name)),
+        missing=needed_weights(module, missing),
         unused=tuple(name for name in names if name not in destinations and not obsolete.search(name)),
     )
+
+
+def needed_weights(module: Any, names: Iterable[str]) -> tuple[str, ...]:
+    """Select the weights that a module does not compute itself where a checkpoint lacks them.
+
+    transformers' patterns name them as in the class with a head, whose names of the body have a prefix.
+    """
+    computed = _pattern(getattr(module, "_keys_to_ignore_on_load_missing", None) or ())
+    prefix = f"{module.base_model_prefix}."
+    return tuple(name for name in names if not computed.search(name) and not computed.search(prefix + name))
 
 
 def map_tensors(module: Any, names: Iterable[str]) -> dict[str, str]:

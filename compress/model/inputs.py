@@ -117,22 +117,34 @@ def inputs_of(module: torch.nn.Module, folder: Path) -> Inputs:
     Raises:
         CompressError: the module takes inputs that are not supported, or has no processor beside it.
     """
-    accepted = set(inspect.signature(module.forward).parameters)
+    parameters = inspect.signature(module.forward).parameters
+    accepted = set(parameters)
     main = str(getattr(module, "main_input_name", "input_ids"))
+    _refuse_content(module, accepted)
+    if main == "input_ids":
+        inputs = _text(module, folder, accepted)
+    elif main in _OTHERS and main in accepted:
+        inputs = _OTHERS[main](module, folder, accepted)
+    else:
+        message = f"the model's main input is '{main}'"
+        raise CompressError("inputs-unsupported", message, hint="supported: text, images, sound")
+    needed = [name for name, parameter in parameters.items() if parameter.default is inspect.Parameter.empty]
+    starred = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [name for name in needed if parameters[name].kind not in starred and name not in inputs.names]
+    if needed:
+        message = f"{type(module).__name__} needs {', '.join(needed)} besides {', '.join(inputs.names)}"
+        raise CompressError("inputs-unsupported", message, hint="supported: text, images, sound")
+    return inputs
+
+
+def _refuse_content(module: torch.nn.Module, accepted: set[str]) -> None:
+    """Refuse inputs of several kinds, and what a document holds besides its words."""
     if "input_ids" in accepted and accepted & _MEDIA:
         message = f"a model that reads text and {min(accepted & _MEDIA)} at once is not supported"
         raise CompressError("inputs-unsupported", message, hint="save one of its towers by itself")
     if ignored := sorted(accepted & _CONTENT):
         message = f"{type(module).__name__} reads {', '.join(ignored)} besides text, which is not supported"
         raise CompressError("inputs-unsupported", message, hint="without them all would be taken for 0")
-    if main == "input_ids":
-        return _text(module, folder, accepted)
-    if main in ("pixel_values", "input_values", "input_features") and main in accepted:
-        return {"pixel_values": _image, "input_values": _sound, "input_features": _features}[main](
-            module, folder, accepted
-        )
-    message = f"the model's main input is '{main}'"
-    raise CompressError("inputs-unsupported", message, hint="supported: text, images, sound")
 
 
 def _text(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
@@ -245,3 +257,7 @@ def _frames(config: Any, accepted: set[str]) -> Inputs:
         shortest=16,
         bands=int(config.feature_projection_input_dim),
     )
+
+
+_OTHERS = {"pixel_values": _image, "input_values": _sound, "input_features": _features}
+"""By the main input of models that read no text, what tells their inputs."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from compress.core.errors import CompressError
-from compress.model.account import take_account
+from compress.model.account import needed_weights, take_account
 from compress.model.complete import refuse_incomplete, refuse_mismatched, refuse_unknown
 from compress.model.empty import unbuildable
 from compress.model.parts import running_part
@@ -121,7 +121,7 @@ def _loaded(kind: Any, folder: Path | None, task: str, given: dict[str, Any]) ->
         raise unbuildable(error) from error
     names = given["state_dict"] if folder is None else read_headers(folder)
     misshapen = {name for name, *_ in info.get("mismatched_keys") or ()}
-    refuse_incomplete(module, task, set(info["missing_keys"]) - misshapen)
+    refuse_incomplete(module, task, needed_weights(module, set(info["missing_keys"]) - misshapen))
     unused = take_account(module, names).unused
     refuse_unknown(module, unused, body_alone=task == "feature-extraction")
     refuse_mismatched(info.get("mismatched_keys") or ())
