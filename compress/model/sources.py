@@ -130,7 +130,7 @@ def _refuse_implausible(header: GgufHeader) -> None:
 
 
 def _dequantize(path: Path, folder: Path) -> None:
-    from compress.model.load import quiet_transformers
+    from compress.model.quiet import quiet_transformers
 
     with quiet_transformers():
         _convert(path, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from compress.core.paths import contained
 from compress.runtime.files import read_json, read_settings
 from compress.runtime.outputs import hidden_of
 from compress.runtime.pooling import pool, pooling_modes
+from compress.runtime.prompt import prompt_length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +31,8 @@ class Head:
     """The modules after the Transformer, in their order; without any, what `plain_embedding` does."""
 
     modules: tuple[Module, ...] = ()
+    width: int | None = None
+    """How many numbers of each embedding are given; None gives all."""
 
     def apply(
         self,
@@ -49,7 +53,7 @@ class Head:
             vectors = self._through_modules(outputs, feeds, normalize)
         else:
             vectors = plain_embedding(outputs, feeds)
-        vectors = vectors.astype(np.float32, copy=False)
+        vectors = vectors[..., : self.width].astype(np.float32, copy=False)
         return unit(vectors) if normalize else vectors
 
     def _through_modules(
@@ -119,13 +123,14 @@ def load_head(folder: Path) -> Head:
     for entry in sorted(entries, key=lambda entry: entry.get("idx", 0)):
         kind = str(entry["type"]).rpartition(".")[2]
         if kind not in ("Transformer", "Dropout"):
-            modules.append(_module(kind, contained(folder, entry.get("path") or "")))
-    return Head(tuple(modules))
+            modules.append(_module(kind, contained(folder, entry.get("path") or ""), model=folder))
+    use = read_settings(folder / "config_sentence_transformers.json")
+    return Head(tuple(modules), width=use.get("truncate_dim"))
 
 
-def _module(kind: str, folder: Path) -> Module:
+def _module(kind: str, folder: Path, *, model: Path) -> Module:
     kinds: dict[str, Callable[[Path], Module]] = {
-        "Pooling": Pooling,
+        "Pooling": partial(Pooling, model=model),
         "Dense": Dense,
         "Normalize": Normalize,
         "LayerNorm": LayerNorm,
@@ -137,14 +142,20 @@ def _module(kind: str, folder: Path) -> Module:
 
 
 class Pooling:
-    """Tokens to one vector; concatenates if there are several modes."""
+    """Tokens to one vector; concatenates if there are several modes.
 
-    def __init__(self, folder: Path) -> None:
-        self._modes = pooling_modes(read_settings(folder / "config.json"))
+    `model` is the folder of the whole model, whose default prompt may be left out (`include_prompt`).
+    """
+
+    def __init__(self, folder: Path, *, model: Path) -> None:
+        config = read_settings(folder / "config.json")
+        self._modes = pooling_modes(config)
+        self._skipped = 0 if config.get("include_prompt", True) else prompt_length(model)
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """Add `sentence_embedding`."""
-        vectors = pool(arrays["token_embeddings"], arrays["attention_mask"], self._modes)
+        hidden, mask = arrays["token_embeddings"], arrays["attention_mask"]
+        vectors = pool(hidden, mask, self._modes, skipped=self._skipped)
         return arrays | {"sentence_embedding": vectors}
 
 
