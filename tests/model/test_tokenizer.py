@@ -119,6 +119,9 @@ CASES = {
     "bos of GPT-2": ("gpt2", set_(add_bos_token=True, bos_token="<s>")),
     "vocab.json": ("gpt2", slow_files),
     "eos": ("llama", set_(add_eos_token=True)),
+    "eos of any": (
+        "gpt2", set_(tokenizer_class="PreTrainedTokenizerFast", add_eos_token=True, eos_token="</s>")
+    ),
     "no bos": ("llama", set_(add_bos_token=False)),
     "legacy": ("llama", set_(legacy=False, add_prefix_space=False)),
     "left by its class": ("llama", lambda folder: None),
@@ -199,8 +202,8 @@ def test_tokens_without_an_embedding(saved, tmp_path):
     assert not lines
     with pytest.raises(CompressError, match=f"has id {size - 1}, the model {size - 1} embeddings"):
         refuse_beyond_table(load_tokenizer(saved / "bert"), size - 1, note=lines.append)
-    begun = shutil.copytree(saved / "llama", tmp_path / "begun")
-    edit(begun / "tokenizer_config.json", add_bos_token=True, bos_token="<begin>")
+    begun = shutil.copytree(saved / "bert", tmp_path / "begun")
+    edit(begun / "tokenizer_config.json", cls_token="<begin>")
     rows = len(load_tokenizer(begun)) - 1
     with pytest.raises(CompressError, match=f"'<begin>' has id {rows}, the model {rows} embeddings"):
         refuse_beyond_table(load_tokenizer(begun), rows, note=lines.append)
