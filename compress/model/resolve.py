@@ -14,6 +14,8 @@ from compress.model.language import language_folder
 from compress.model.mxfp4 import is_mxfp4, mxfp4_folder
 from compress.model.safety import read_headers, read_json, refuse_links_out, refuse_repository_code
 from compress.model.tasks import check_task, infer_task, language_kind
+from compress.model.tokenizer import has_tokenizer
+from compress.model.tokenizer_folder import tokenizer_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +63,9 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
     if chosen == "text-generation" and language_kind(config):
         folder = language_folder(folder, cache=cache, note=note)
         config, tensors = read_json(folder / "config.json", code="config-missing"), read_headers(folder)
+    kind = kind_of(folder, chosen)
+    if kind in (ModelKind.ENCODER, ModelKind.DECODER) and has_tokenizer(folder):
+        folder = tokenizer_folder(folder, cache=cache, note=note)
     return Model(
         ref=f"{ref.partition('@')[0]}@{revision}" if revision else ref,
         folder=folder,
@@ -68,7 +73,7 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
         digest=folder_digest(folder, _meaningful(folder)),
         config=config,
         task=chosen,
-        kind=kind_of(folder, chosen),
+        kind=kind,
         tensors=tensors,
     )
 
