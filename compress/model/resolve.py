@@ -19,6 +19,8 @@ from compress.model.plausible import refuse_implausible
 from compress.model.safety import read_headers, read_json, refuse_adapter, refuse_repository_code
 from compress.model.sentence import MODULES, sentence_task
 from compress.model.tasks import check_task, infer_task, language_kind
+from compress.model.tokenizer import has_tokenizer
+from compress.model.tokenizer_folder import tokenizer_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +77,9 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
     if chosen in ("text-generation", "fill-mask"):
         folder = consistent_head(folder, chosen, tensors, cache=cache, note=note)
         config, tensors = read_json(folder / "config.json", code="config-missing"), read_headers(folder)
+    kind = kind_of(folder, chosen)
+    if kind in (ModelKind.ENCODER, ModelKind.DECODER) and has_tokenizer(folder):
+        folder = tokenizer_folder(folder, cache=cache, note=note)
     return Model(
         ref=f"{ref.partition('@')[0]}@{revision}" if revision else ref,
         folder=folder,
@@ -82,7 +87,7 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
         digest=folder_digest(folder, _meaningful(folder)),
         config=config,
         task=chosen,
-        kind=kind_of(folder, chosen),
+        kind=kind,
         tensors=tensors,
         body_alone=chosen == "feature-extraction" and (bool(task) or (folder / MODULES).exists()),
     )
