@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,5 +93,9 @@ def _usage_or_internal(error: Exception, words: Sequence[str]) -> int:
 
 
 def entry() -> None:
-    """The console script."""
-    sys.exit(main())
+    """The console script. With `--debug` errors come out with their traceback, escapes in it shown."""
+    try:
+        sys.exit(main())
+    except Exception:
+        Console().traceback(traceback.format_exc())
+        sys.exit(1)

@@ -10,6 +10,8 @@ from compress.core.errors import CompressError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from compress.data.table import Table
+
 _LABELS = ("label", "labels", "target", "class", "category", "sentiment", "gold_label", "intent", "stars")
 _SCORES = ("score", "similarity_score", "similarity", "relatedness_score", "label", "labels")
 _TEXTS = (
@@ -63,6 +65,9 @@ _BY_TASK = {
 }
 _IMAGE = Wanted("image", ("image", "img", "pixel_values", *_FILES))
 _AUDIO = Wanted("audio", ("audio", "speech", "wav", *_FILES))
+_KNOWN = frozenset(
+    name for wanted in (*_BY_TASK.values(), (_IMAGE, _AUDIO)) for column in wanted for name in column.guesses
+) | {"id", "idx", "index", "guid"}
 _TRANSCRIPTS = ("transcript", "transcription", "normalized_text", "text", "sentence")
 
 
@@ -70,6 +75,11 @@ def is_known_text(name: str) -> bool:
     """Whether columns of this name hold text everywhere."""
     known = {*_TEXTS, *(part for pair in _PAIRS for part in pair)}
     return name.strip().lower() in known
+
+
+def is_known_column(name: str) -> bool:
+    """Whether some task knows a column of this name."""
+    return is_known_text(name) or name.strip().lower() in _KNOWN
 
 
 def wanted_columns(task: str, modality: str) -> tuple[Wanted, ...]:
@@ -90,16 +100,18 @@ def wanted_columns(task: str, modality: str) -> tuple[Wanted, ...]:
     return _BY_TASK[task]
 
 
-def choose_columns(
-    names: Sequence[str], *, task: str, modality: str, given: Mapping[str, str], source: str
-) -> dict[str, str]:
-    """From canonical names to the columns of a table that has `names`; `given` wins over guesses.
+def choose_columns(table: Table, *, task: str, modality: str, given: Mapping[str, str]) -> dict[str, str]:
+    """From canonical names to the columns of a table; `given` wins over guesses. Values inside of mappings
+    go by dotted names, and are guessed by the last part where no column fits.
 
     Raises:
         CompressError: a given column is not there or not of this task, or a needed one is not found.
     """
+    names, source = table.names, table.source
     wanted = wanted_columns(task, modality)
-    chosen = _checked(names, wanted, given, source)
+    chosen = _checked([*names, *table.nested], wanted, given, source)
+    known = {column.name for column in wanted}
+    chosen |= {role: name for role, name in table.roles.items() if role in known and role not in chosen}
     if "text" not in chosen and task in ("text-classification", "feature-extraction"):
         chosen |= _pair(names, skip=set(chosen.values())) if wanted[0].name == "text" else {}
     for column in wanted:
@@ -107,11 +119,16 @@ def choose_columns(
         pointless = task == "feature-extraction" and column.name == "label" and "text_pair" not in chosen
         if column.name in chosen or pointless:
             continue
-        found = _first(names, column.guesses, skip=set(chosen.values())) or _only(names, column, chosen)
+        taken = set(chosen.values())
+        found = (
+            _first(names, column.guesses, skip=taken)
+            or _nested(table.nested, column.guesses, skip=taken)
+            or _only(names, column, chosen)
+        )
         if found:
             chosen[column.name] = found
         elif column.required:
-            raise _missing(column, names, source)
+            raise _missing(column, [*names, *table.nested], source)
     return chosen
 
 
@@ -140,6 +157,16 @@ def _pair(names: Sequence[str], *, skip: set[str]) -> dict[str, str]:
 def _first(names: Sequence[str], guesses: Sequence[str], *, skip: set[str]) -> str | None:
     by_lower = {name.strip().lower(): name for name in reversed(names) if name not in skip}
     return next((by_lower[guess] for guess in guesses if guess in by_lower), None)
+
+
+def _nested(paths: Sequence[str], guesses: Sequence[str], *, skip: set[str]) -> str | None:
+    """The one path whose last part is the likeliest name; None where several are."""
+    free = [path for path in paths if path not in skip]
+    for guess in guesses:
+        ending = [path for path in free if path.rpartition(".")[2].strip().lower() == guess]
+        if ending:
+            return ending[0] if len(ending) == 1 else None
+    return None
 
 
 def _only(names: Sequence[str], column: Wanted, chosen: Mapping[str, str]) -> str | None:

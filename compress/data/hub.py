@@ -17,7 +17,7 @@ SPLITS = ("validation", "valid", "val", "dev", "test", "train")
 
 _REVISIONS = ("refs/convert/parquet", "main")
 """First the branch on which the Hub keeps a parquet form of each data set."""
-_SUFFIXES = (".parquet", ".jsonl", ".csv", ".tsv")
+_SUFFIXES = (".parquet", ".jsonl", ".csv", ".tsv", ".jsonl.gz", ".jsonl.zst", ".csv.gz")
 
 Layout = dict[str, dict[str, list[str]]]
 """File names by configuration, then by split."""
@@ -73,7 +73,7 @@ def hub_files(name: HubName, *, offline: bool) -> list[Path]:
 def layout_of(names: Iterable[str]) -> Layout:
     """Sort the files of a data set by configuration and split, as their folders and names tell.
 
-    Of several formats, the first of parquet, jsonl, csv and tsv is taken.
+    Of several formats, the first of parquet, jsonl, csv, tsv and compressed ones is taken.
     """
     names = sorted(names)
     suffix = next((end for end in _SUFFIXES if any(name.endswith(end) for name in names)), None)

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
+from compress.data.arrow import read_saved, saved_splits
 from compress.data.columns import choose_columns
 from compress.data.hub import hub_files, parse_hub_name, preferred_split
 from compress.data.media import media_files, read_media, refuse_unreadable, spilled
+from compress.data.packed import PACKED_SUFFIXES
 from compress.data.sample import SAMPLE_LICENCE, SAMPLE_SOURCE, sample_passages
-from compress.data.tables import TABLE_SUFFIXES, Table, joined, read_parquet, read_table
+from compress.data.table import Table, joined
+from compress.data.tables import TABLE_SUFFIXES, is_table, read_parquet, read_table
 from compress.data.values import canonical_rows
 
 if TYPE_CHECKING:
@@ -46,6 +49,8 @@ class Items:
     """The sha256 of all rows in their order."""
     keys: tuple[str, ...]
     """One digest a row, of what the model is given and not of the answer: equal for duplicates."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of how the data was read."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -85,9 +90,7 @@ def load_items(
     if source is None:
         return _sample(task, modality, limit)
     table = read_source(source, task=task, modality=modality, offline=offline, limit=limit)
-    chosen = choose_columns(
-        table.names, task=task, modality=modality, given=columns or {}, source=table.source
-    )
+    chosen = choose_columns(table, task=task, modality=modality, given=columns or {})
     rows = canonical_rows(table, chosen, task=task, labels=labels)
     if modality != "text":
         refuse_unreadable(rows, modality)
@@ -101,6 +104,7 @@ def load_items(
         columns={name: table.origin.get(column, column) for name, column in kept.items()},
         source=table.source,
         labelled=_labelled(rows, task),
+        notes=table.notes,
     )
 
 
@@ -118,6 +122,7 @@ def make_items(
     source: str,
     labelled: bool,
     licence: str | None = None,
+    notes: Sequence[str] = (),
 ) -> Items:
     """Items of rows that are in canonical columns already, with their digests."""
     keys = tuple(_key(row) for row in rows)
@@ -129,6 +134,7 @@ def make_items(
         labelled=labelled,
         digest=_digest(rows, keys),
         keys=keys,
+        notes=tuple(notes),
     )
 
 
@@ -194,7 +200,7 @@ def read_source(source: str, *, task: str, modality: str, offline: bool, limit: 
     if beside and Path(beside).is_dir():
         return _read_folder(Path(beside), split, task=task, modality=modality, limit=limit)
     name = parse_hub_name(source)
-    if name is None or path.suffix in TABLE_SUFFIXES:
+    if name is None or is_table(path):
         message = f"no such file or folder: {source}"
         raise CompressError(
             "data-missing", message, hint="pass a file, a folder or a Hub data set's org/name"
@@ -211,6 +217,9 @@ def _read_files(files: Sequence[Path], *, task: str, limit: int | None) -> Table
 
 def _read_folder(folder: Path, split: str | None, *, task: str, modality: str, limit: int | None) -> Table:
     """A folder of one split, or of several, of which the one asked for or the likeliest held out."""
+    saved = read_saved(folder, limit=limit)
+    if saved is not None:
+        return saved
     parts = _parts(folder)
     chosen = split or preferred_split(parts)
     if chosen is not None:
@@ -223,7 +232,7 @@ def _read_folder(folder: Path, split: str | None, *, task: str, modality: str, l
         return read_table(part, task=task, limit=limit)
     if modality != "text" and media_files(folder, modality):
         return read_media(folder, modality=modality, task=task, limit=limit)
-    tables = [path for path in parts.values() if path.suffix.lower() in TABLE_SUFFIXES]
+    tables = [path for path in parts.values() if path.is_file() and is_table(path)]
     if len(tables) == 1:
         return read_table(tables[0], task=task, limit=limit)
     names = ", ".join(path.name for path in tables)
@@ -236,10 +245,22 @@ def _parts(folder: Path) -> dict[str, Path]:
     """What lies in a folder, by names without suffixes; of subfolders, those that all are splits (a
     folder `train` beside one `bus` is a class).
     """
+    saved = saved_splits(folder)
+    if saved is not None:
+        return saved
     visible = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     folders = {path.name: path for path in visible if path.is_dir()}
-    files = {path.stem: path for path in visible if path.is_file()}
+    files = {
+        path.name.partition(".")[0] if is_table(path) else path.stem: path
+        for path in visible
+        if path.is_file()
+    }
     return files | (folders if all(preferred_split([name]) for name in folders) else {})
+
+
+def _stem(path: Path) -> str:
+    """A file's name without its suffixes: `train` of `train.csv.gz`."""
+    return path.with_suffix("").stem if is_table(path) and path.suffix in PACKED_SUFFIXES else path.stem
 
 
 def _without_blanks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

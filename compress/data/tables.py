@@ -1,58 +1,51 @@
-"""Files of rows: csv, tsv, jsonl, json, parquet, txt, and the CoNLL layout of tagged words."""
+"""Files of rows: csv, tsv, jsonl, json, parquet, Arrow, txt and CoNLL, plain or compressed."""
 
 from __future__ import annotations
 
-import csv
+import codecs
 import io
-import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
+from compress.core.foreign import translated
+from compress.core.regular_files import open_regular, parse_json, read_bytes
+from compress.data.arrow import read_arrow
+from compress.data.conll import conll_rows, looks_like_conll
+from compress.data.delimited import read_delimited
+from compress.data.packed import PACKED_SUFFIXES, unpack
+from compress.data.table import Table, class_names, evenly, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt", ".conll")
+    Numbered = Iterator[tuple[int, dict[str, Any]]]
+    """Rows, each with its number in the file."""
+
+MAX_TEXT_BYTES = 2**30
+"""Of a table that is read as text, which takes several times its size in memory; Parquet may be larger."""
+
+MAX_CELL_BYTES = 2**28
+"""Of some hundred decoded rows of a Parquet file: a dictionary may repeat one huge value in all of them."""
+
+_BATCH = 256
+
+CONLL_SUFFIXES = (".conll", ".conllu", ".iob", ".iob2", ".bio")
+ARROW_SUFFIXES = (".arrow", ".feather")
+TABLE_SUFFIXES = (
+    *(".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt"), *ARROW_SUFFIXES, *CONLL_SUFFIXES
+)  # fmt: skip
+_TAGGED = "token-classification"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """Rows as they were written, each with the place that an error about it names."""
-
-    source: str
-    names: tuple[str, ...]
-    rows: tuple[Mapping[str, Any], ...]
-    places: tuple[str, ...]
-    """`FILE line 7` (text files count from 1) or `FILE row 7`."""
-    folder: Path
-    """What file names in the rows are relative to."""
-    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By column: the names of its integer labels, where the file states them."""
-    origin: Mapping[str, str] = field(default_factory=dict)
-    """By column: what to show as its source, where that is not a column of a file."""
-
-    def spread(self, limit: int | None) -> Table:
-        """At most `limit` rows, evenly spaced over all of them, since files are often sorted."""
-        chosen = evenly(len(self.rows), limit)
-        rows = tuple(self.rows[index] for index in chosen)
-        return replace(self, rows=rows, places=tuple(self.places[index] for index in chosen))
-
-
-def joined(tables: Sequence[Table]) -> Table:
-    """The rows of several tables with the same columns, one after the other."""
-    rows = tuple(row for table in tables for row in table.rows)
-    places = tuple(place for table in tables for place in table.places)
-    return replace(tables[0], rows=rows, places=places)
-
-
-def evenly(count: int, limit: int | None) -> list[int]:
-    """At most `limit` of `count` positions, evenly spaced."""
-    if limit is None or limit >= count:
-        return list(range(count))
-    return [index * count // limit for index in range(limit)]
+def is_table(path: Path) -> bool:
+    """Whether a file is one of rows, by its suffix; compressed ones by the suffix within."""
+    suffix = path.suffix.lower()
+    if suffix in PACKED_SUFFIXES:
+        return suffix == ".zip" or path.with_suffix("").suffix.lower() in TABLE_SUFFIXES
+    return suffix in TABLE_SUFFIXES
 
 
 def read_table(path: Path, *, task: str, limit: int | None = None) -> Table:
@@ -62,48 +55,76 @@ def read_table(path: Path, *, task: str, limit: int | None = None) -> Table:
         CompressError: the file cannot be read, has a row that cannot be read, or holds no row.
     """
     suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        return read_parquet([path], limit=limit)
-    readers: dict[str, Callable[[Path, str], Iterator[tuple[int, dict[str, Any]]]]] = {
-        ".csv": _csv_rows,
-        ".tsv": _tsv_rows,
-        ".jsonl": _jsonl_rows,
-        ".ndjson": _jsonl_rows,
-        ".json": _json_rows,
-        ".txt": _txt_rows,
-        ".conll": _conll_rows,
-    }
-    if suffix not in readers:
-        known = ", ".join(TABLE_SUFFIXES)
-        message = f"{path} is not a kind of data that can be read"
+    if suffix in PACKED_SUFFIXES:
+        name, data = unpack(path, suffixes=TABLE_SUFFIXES)
+        return _read(path, path.with_name(name), data, task=task, limit=limit)
+    return _read(path, path, None, task=task, limit=limit)
+
+
+def _read(source: Path, path: Path, data: bytes | None, *, task: str, limit: int | None) -> Table:
+    """Read the table called `path`, whose bytes are `data` where it was unpacked from `source`."""
+    suffix = path.suffix.lower()
+    if suffix not in TABLE_SUFFIXES:
+        known = ", ".join((*TABLE_SUFFIXES, *PACKED_SUFFIXES))
+        message = f"{source} is not a kind of data that can be read"
         raise CompressError("data-unsupported", message, hint=f"expected one of {known}, or a folder")
-    reader = _conll_rows if suffix == ".txt" and task == "token-classification" else readers[suffix]
+    if suffix == ".parquet":
+        return replace(read_parquet([path], limit=limit, data=data), source=str(source))
+    if suffix in ARROW_SUFFIXES:
+        return replace(read_arrow([path], limit=limit, data=data), source=str(source))
+    table = _text_table(path, _text(path) if data is None else _decoded(path, data), task=task)
+    return replace(table, source=str(source)).spread(limit)
+
+
+def _text_table(path: Path, text: str, *, task: str) -> Table:
+    suffix = path.suffix.lower()
     unit = "row" if suffix == ".json" else "line"
-    numbered = list(reader(path, _text(path)))
+    roles: Mapping[str, str] = {}
+    notes: tuple[str, ...] = ()
+    if _is_conll(suffix, text, task):
+        numbered = list(conll_rows(path.name, text))
+    elif suffix in (".csv", ".tsv"):
+        delimited = read_delimited(path.name, text, tabs=suffix == ".tsv")
+        numbered, roles, notes = delimited.rows, delimited.roles, delimited.notes
+    else:
+        numbered = list(_READERS[suffix](path, text))
     if not numbered:
         raise CompressError("data-empty", f"{path} holds no rows", hint="check the file")
     rows = tuple(row for _, row in numbered)
-    names = tuple(dict.fromkeys(name for row in rows for name in row))
-    places = tuple(f"{path.name} {unit} {number}" for number, _ in numbered)
-    table = Table(source=str(path), names=names, rows=rows, places=places, folder=path.parent)
-    return table.spread(limit)
+    return Table(
+        source=str(path),
+        names=tuple(dict.fromkeys(name for row in rows for name in row)),
+        rows=rows,
+        places=tuple(f"{path.name} {unit} {number}" for number, _ in numbered),
+        folder=path.parent,
+        roles=roles,
+        notes=notes,
+    )
 
 
-def read_parquet(paths: Sequence[Path], *, limit: int | None) -> Table:
+def _is_conll(suffix: str, text: str, task: str) -> bool:
+    if suffix == ".tsv" and task == _TAGGED:
+        return looks_like_conll(text)
+    return suffix in CONLL_SUFFIXES or (suffix == ".txt" and task == _TAGGED)
+
+
+def read_parquet(paths: Sequence[Path], *, limit: int | None, data: bytes | None = None) -> Table:
     """Read the shards of one split; only the rows that are taken are decoded to Python.
+
+    `data` are the bytes of the only shard, where it was unpacked.
 
     Raises:
         CompressError: a file is not parquet, or there is no row.
     """
     import pyarrow.parquet as pq
 
-    try:
-        shards = [pq.ParquetFile(path) for path in paths]
-        counts = [shard.metadata.num_rows for shard in shards]
+    hint = "mend the file, or name another"
+    with translated("data-unreadable", f"{paths[0]} cannot be read", hint=hint):
+        shards = [pq.ParquetFile(_opened(path, data)) for path in paths]
+        counts = [_rows_of(shard, path) for shard, path in zip(shards, paths, strict=True)]
         wanted = set(evenly(sum(counts), limit))
         rows = [row for row in _parquet_rows(shards, wanted)]
-    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
-        raise unreadable(paths[0], error) from None
+        classes = class_names(shards[0].schema_arrow.metadata or {}, where=str(paths[0]))
     if not rows:
         raise CompressError("data-empty", f"{paths[0]} holds no rows", hint="check the file")
     name = paths[0].name
@@ -113,93 +134,63 @@ def read_parquet(paths: Sequence[Path], *, limit: int | None) -> Table:
         rows=tuple(rows),
         places=tuple(f"{name} row {number + 1}" for number in sorted(wanted)),
         folder=paths[0].parent,
-        classes=_class_names(shards[0].schema_arrow.metadata or {}),
-    )
-
-
-def unreadable(place: Path | str, error: Exception) -> CompressError:
-    """The error for a file, or one place in it, that cannot be read."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return CompressError(
-        "data-unreadable", f"{place} cannot be read: {reason}", hint="mend the file, or name another"
+        classes=classes,
     )
 
 
 def _parquet_rows(shards: Sequence[Any], wanted: set[int]) -> Iterator[dict[str, Any]]:
     start = 0
     for shard in shards:
-        for batch in shard.iter_batches(batch_size=1024):
+        for batch in shard.iter_batches(batch_size=_BATCH):
+            if batch.nbytes > MAX_CELL_BYTES:
+                raise ValueError(f"{len(batch)} of its rows take {batch.nbytes:,} bytes")
             inside = [index - start for index in range(start, start + len(batch)) if index in wanted]
             if inside:
                 yield from batch.take(inside).to_pylist()
             start += len(batch)
 
 
-def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
-    """The names of integer labels, from the features that the `datasets` library writes."""
-    info = json.loads(metadata.get(b"huggingface", b"{}")).get("info") or {}
-    found = {}
-    for column, feature in (info.get("features") or {}).items():
-        inner = feature.get("feature", feature) if isinstance(feature, dict) else feature
-        inner = inner[0] if isinstance(inner, list) and inner else inner
-        if isinstance(inner, dict) and inner.get("_type") == "ClassLabel" and inner.get("names"):
-            found[column] = tuple(inner["names"])
-    return found
+def _opened(path: Path, data: bytes | None) -> Any:
+    return open_regular(path, code="data-unreadable") if data is None else io.BytesIO(data)
+
+
+def _rows_of(shard: Any, path: Path) -> int:
+    """The number of rows that a Parquet file declares.
+
+    Raises:
+        ValueError: it is more than its bytes can hold: counts are what a bomb is made of.
+    """
+    rows, size = int(shard.metadata.num_rows), path.stat().st_size
+    if not 0 <= rows <= max(10**6, 256 * size):
+        raise ValueError(f"it declares {rows:,} rows in {size:,} bytes")
+    return rows
 
 
 def _text(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, limit=MAX_TEXT_BYTES, code="data-unreadable")
     except OSError as error:
         raise unreadable(path, error) from None
+    return _decoded(path, data)
+
+
+def _decoded(path: Path, data: bytes) -> str:
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         message = f"{path.name} line {line} is not UTF-8"
         raise CompressError("data-unreadable", message, hint="save the file as UTF-8") from None
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    return _delimited(path, text, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL)
-
-
-def _tsv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Quoted as csv is, or, when that does not fit (GLUE's files), with quotes that mean nothing."""
-    try:
-        return iter(list(_delimited(path, text, delimiter="\t", quoting=csv.QUOTE_MINIMAL)))
-    except CompressError:
-        return _delimited(path, text, delimiter="\t", quoting=csv.QUOTE_NONE)
-
-
-def _delimited(
-    path: Path, text: str, *, delimiter: str, quoting: Any
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
-    names: list[str] = []
-    try:
-        for fields in reader:
-            if not fields:
-                continue
-            if not names:
-                names = [name.strip() for name in fields]
-                continue
-            if len(fields) != len(names):
-                raise _ragged(path, reader.line_num, len(fields), names)
-            yield reader.line_num, dict(zip(names, fields, strict=True))
-    except csv.Error as error:
-        raise unreadable(f"{path.name} line {reader.line_num}", error) from None
-
-
-def _ragged(path: Path, line: int, found: int, names: Sequence[str]) -> CompressError:
-    message = f"{path.name} line {line} has {found} fields, expected {len(names)} ({', '.join(names)})"
-    return CompressError("data-unreadable", message, hint="quote fields that hold the delimiter")
+def _lines(text: str) -> list[str]:
+    """Lines at any kind of line end, but at no other sign that Unicode takes for one."""
+    return re.split(r"\r\n|\r|\n", text)
 
 
 def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(_lines(text), start=1):
         if line.strip():
             place = f"{path.name} line {number}"
             yield number, _mapping(_parsed(line, place), place)
@@ -208,17 +199,19 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """A list of rows, the same under `data`, columns of equal length, SQuAD, or lines after all."""
     try:
-        values = json.loads(text)
-    except ValueError:
+        values = parse_json(text, where=str(path), code="data-unreadable")
+    except CompressError:
         if "\n" not in text.strip():
-            raise unreadable(path, ValueError("it is not JSON")) from None
+            raise
         yield from _jsonl_rows(path, text)
         return
     values = values.get("data", values) if isinstance(values, dict) else values
     if isinstance(values, dict):
         values = _transposed(path, values)
+    if not isinstance(values, list):
+        raise unreadable(path, ValueError("expected a list of rows, or columns of equal length"))
     if values and isinstance(values[0], dict) and "paragraphs" in values[0]:
-        values = list(_squad_rows(values))
+        values = list(_squad_rows(path, values))
     for number, value in enumerate(values, start=1):
         yield number, _mapping(value, f"{path.name} row {number}")
 
@@ -230,20 +223,29 @@ def _transposed(path: Path, columns: dict[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _squad_rows(articles: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The rows of SQuAD's own nesting (Rajpurkar et al. 2016)."""
-    for article in articles:
-        for paragraph in article["paragraphs"]:
-            for entry in paragraph["qas"]:
-                answers = {"text": [answer["text"] for answer in entry.get("answers", [])]}
-                yield {"question": entry["question"], "context": paragraph["context"], "answers": answers}
+def _squad_rows(path: Path, articles: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    """The rows of SQuAD's own nesting (Rajpurkar et al. 2016 and, without answers, 2018)."""
+    try:
+        for article in articles:
+            for paragraph in article["paragraphs"]:
+                for entry in paragraph["qas"]:
+                    yield _squad_row(entry, str(paragraph["context"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        message = f"it is not laid out as SQuAD is: {type(error).__name__} {error}"
+        raise unreadable(path, ValueError(message)) from None
+
+
+def _squad_row(entry: Mapping[str, Any], context: str) -> dict[str, Any]:
+    row = {"question": entry["question"], "context": context}
+    if entry.get("is_impossible"):
+        return row | {"answers": [], "is_impossible": True}
+    if "answers" not in entry:
+        return row
+    return row | {"answers": [answer["text"] for answer in entry["answers"]]}
 
 
 def _parsed(line: str, place: str) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise unreadable(place, error) from None
+    return parse_json(line, where=place, code="data-unreadable")
 
 
 def _mapping(value: Any, place: str) -> dict[str, Any]:
@@ -256,28 +258,15 @@ def _mapping(value: Any, place: str) -> dict[str, Any]:
 def _txt_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """One item a line; blank lines and wiki headings (`= Title =`) are no items."""
     del path
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(_lines(text), start=1):
         line = line.strip()
         if line and not re.fullmatch(r"=+ .* =+", line):
             yield number, {"text": line}
 
 
-def _conll_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """A word and its tag a line (first and last field), a blank line between sentences."""
-    tokens: list[str] = []
-    tags: list[str] = []
-    first = 1
-    for number, line in enumerate([*text.split("\n"), ""], start=1):
-        fields = line.split()
-        if fields and fields[0] == "-DOCSTART-":
-            continue
-        if not fields and tokens:
-            yield first, {"tokens": tokens, "tags": tags}
-            tokens, tags = [], []
-        elif fields:
-            if len(fields) < 2:
-                message = f"{path.name} line {number} has no tag after '{fields[0]}'"
-                raise CompressError("data-unreadable", message, hint="write a word and a tag a line")
-            first = first if tokens else number
-            tokens.append(fields[0])
-            tags.append(fields[-1])
+_READERS: dict[str, Callable[[Path, str], Numbered]] = {
+    ".jsonl": _jsonl_rows,
+    ".ndjson": _jsonl_rows,
+    ".json": _json_rows,
+    ".txt": _txt_rows,
+}

@@ -12,12 +12,13 @@ from compress.core.errors import CompressError
 from compress.data.columns import choose_columns, is_known_text
 from compress.data.items import ANSWERS, modality_of, read_source
 from compress.data.media import refuse_unreadable
+from compress.data.table import value_of
 from compress.data.values import canonical_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from compress.data.tables import Table
+    from compress.data.table import Table
 
     Row = dict[str, Any]
 
@@ -92,9 +93,9 @@ def _rows(
         columns = _text_columns(table)
         if task == "text-classification" and len(columns) == 1:
             return columns, _labelled(table, task, {"text": columns[0]}, labels)
-        texts = [str(row.get(column) or "") for column in columns for row in table.rows]
+        texts = [str(value_of(row, column) or "") for column in columns for row in table.rows]
         return columns, [{"text": text} for text in texts if text.strip()]
-    chosen = choose_columns(table.names, task=task, modality=modality, given={}, source=table.source)
+    chosen = choose_columns(table, task=task, modality=modality, given={})
     given = {name: column for name, column in chosen.items() if name not in ANSWERS}
     rows = _labelled(table, task, given, labels)
     if modality != "text":
@@ -106,9 +107,7 @@ def _labelled(
     table: Table, task: str, given: Mapping[str, str], labels: Mapping[str, int] | None
 ) -> list[Row]:
     """Rows with what a model is given, and with their labels if these are the model's."""
-    chosen = choose_columns(
-        table.names, task=task, modality=modality_of(task), given=given, source=table.source
-    )
+    chosen = choose_columns(table, task=task, modality=modality_of(task), given=given)
     if "label" in chosen and labels:
         try:
             return canonical_rows(table, {**given, "label": chosen["label"]}, task=task, labels=labels)
@@ -124,7 +123,8 @@ def _text_columns(table: Table) -> list[str]:
     Raises:
         CompressError: there is none.
     """
-    found = [name for name in table.names if _is_text(name, [row.get(name) for row in table.rows[:_LOOK]])]
+    first, names = table.rows[:_LOOK], (*table.names, *table.nested)
+    found = [name for name in names if _is_text(name, [value_of(row, name) for row in first])]
     if not found:
         message = f"{table.source} has no column of text, found {', '.join(table.names)}"
         raise CompressError("column-missing", message, hint="name the column `text`")

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
 from compress.data.labels import IGNORED, LabelReader, is_missing
+from compress.data.table import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from compress.data.tables import Table
+    from compress.data.table import Table
 
     Reader = Callable[[Any, str, str], Any]
     """Turns a cell into a value, given its place and its column's name for an error."""
+
+_LITERAL_LIMIT = 2**20
+"""Characters of a list that is written into a cell: Python's parser takes a kilobyte for each few."""
 
 TEXT_COLUMNS = ("text", "text_pair", "question", "context", "transcript")
 
@@ -38,7 +42,7 @@ def canonical_rows(
     for cells, place in zip(table.rows, table.places, strict=True):
         row = {}
         for name, read in readers.items():
-            value = cells.get(columns[name])
+            value = value_of(cells, columns[name])
             if value is None and name != "answers":
                 raise _wrong(place, columns[name], value, "a value")
             row[name] = read(value, place, columns[name])
@@ -53,7 +57,7 @@ def _readers(
     plain: dict[str, Reader] = dict.fromkeys(TEXT_COLUMNS, _string)
     plain |= {"tokens": _words, "answers": _answers, "image": media, "audio": media}
     readers = {name: plain[name] for name in columns if name in plain}
-    if "label" in columns and not all(is_missing(row.get(columns["label"])) for row in table.rows):
+    if "label" in columns and not all(is_missing(value_of(row, columns["label"])) for row in table.rows):
         readers["label"] = _label_reader(table, columns["label"], task=task, labels=labels)
     if "tags" in columns:
         readers["tags"] = _tags_reader(table, columns["tags"], labels=labels)
@@ -64,7 +68,7 @@ def _label_reader(table: Table, column: str, *, task: str, labels: Mapping[str, 
     reader = LabelReader(
         labels=labels,
         classes=table.classes.get(column),
-        values=[row.get(column) for row in table.rows],
+        values=[value_of(row, column) for row in table.rows],
         scores=task == "feature-extraction",
     )
 
@@ -78,7 +82,7 @@ def _label_reader(table: Table, column: str, *, task: str, labels: Mapping[str, 
 
 def _tags_reader(table: Table, column: str, *, labels: Mapping[str, int] | None) -> Reader:
     cells = zip(table.rows, table.places, strict=True)
-    values = [tag for row, place in cells for tag in _words(row.get(column), place, column)]
+    values = [tag for row, place in cells for tag in _words(value_of(row, column), place, column)]
     reader = LabelReader(labels=labels, classes=table.classes.get(column), values=values)
 
     def read(value: Any, place: str, column: str) -> list[int | float]:
@@ -98,8 +102,8 @@ def _words(value: Any, place: str, column: str) -> list[Any]:
     """A list; also one that was written into a cell as JSON or Python, or words between spaces."""
     if isinstance(value, str):
         value = _literal(value) if value.lstrip().startswith("[") else value.split()
-    if not isinstance(value, list) or not value:
-        raise _wrong(place, column, value, "a list that is not empty")
+    if not isinstance(value, list) or not value or any(isinstance(word, list | dict) for word in value):
+        raise _wrong(place, column, value, "a list of words that is not empty")
     return value
 
 
@@ -120,10 +124,12 @@ def _answers(value: Any, place: str, column: str) -> list[str]:
 
 
 def _literal(text: str) -> Any:
+    if len(text) > _LITERAL_LIMIT:
+        return None
     for parse in (json.loads, ast.literal_eval):
         try:
             return parse(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # the last: nested deeply
             continue
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from compress.core.cores import usable_cores
+from compress.core.distribution import install_extra
 from compress.core.errors import CompressError
 from compress.graph.session import TensorSpec
 
@@ -43,7 +44,7 @@ def _compile(graph: Path, *, threads: int) -> Any:
     try:
         import openvino
     except ImportError:
-        hint = "pip install 'compress[openvino]'"
+        hint = install_extra("openvino")
         raise CompressError("extra-missing", "the openvino runtime is not installed", hint=hint) from None
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",

@@ -13,6 +13,7 @@ from compress.core.errors import CompressError
 from compress.core.positions import OFFSET_TYPES
 from compress.model.ends import end_of
 from compress.model.safety import read_json
+from compress.model.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -143,27 +144,6 @@ def _positions(config: Any) -> int:
     # configuration says), so that many rows are never reached.
     offset = max(config.pad_token_id or 0, 1) + 1 if config.model_type in OFFSET_TYPES else 0
     return limit - offset
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a checkpoint, without running code of its repository.
-
-    Raises:
-        CompressError: there is none, or it cannot be read.
-    """
-    from transformers import AutoTokenizer
-
-    known = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model",
-             "spm.model", "tokenizer.model")  # fmt: skip
-    if not any((folder / name).exists() for name in known):
-        message = f"no tokenizer in {folder}"
-        raise CompressError("tokenizer-missing", message, hint="save the tokenizer beside the model")
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # transformers and tokenizers raise whatever they meet
-        reason = " ".join(str(error).split())[:200]
-        message = f"cannot read the tokenizer in {folder}: {reason}"
-        raise CompressError("tokenizer-invalid", message, hint="save it again") from error
 
 
 def _image(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from compress.core.cached import take
 from compress.core.errors import CompressError
-from compress.core.paths import folder_digest, published
+from compress.core.paths import folder_digest
 from compress.model.load import build_empty, quiet_transformers
 from compress.model.safety import SINGLE, read_json, weight_files, write_shard_index
 from compress.model.sidecars import copy_sidecars
@@ -38,10 +39,12 @@ def language_folder(folder: Path, *, cache: Path, note: Callable[[str], None]) -
             weight of that is missing.
     """
     target = cache / "language" / folder_digest(folder)[:24]
-    if not target.exists():
-        with published(target) as beside:
-            left = _take_out(folder, beside)
+
+    def make(beside: Path, lock: int) -> None:
+        left = _take_out(folder, beside)
         note(f"its language model alone is taken: {left:,} tensors of other parts are left out")
+
+    take(target, make, name="language model", note=note).keep()
     return target
 
 

@@ -7,13 +7,16 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compress.core.paths import folder_files, link_or_copy
-from compress.model.inputs import load_tokenizer
+from compress.core.copies import clone_or_copy
+from compress.core.paths import folder_files
 from compress.model.quantized import INDEX as QUANTIZED
 from compress.model.safety import INDEX, SINGLE, weight_files
+from compress.model.tokenizer import load_tokenizer, write_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+
+    from compress.core.copies import Add
 
 _SUFFIXES = {".json", ".txt", ".model", ".jinja", ".md"}
 _MODULES = {".json", ".safetensors"}
@@ -49,19 +52,21 @@ def is_tokenizer(name: Path) -> bool:
 def copy_sidecars(source: Path, target: Path, *, text: bool, skip: Iterable[str] = ()) -> None:
     """Give `target` every file of a checkpoint but its weights, other exports of it and what to `skip`.
 
-    Where `text` is true and the tokenizer has no `tokenizer.json` (which the tokenizers library and
-    transformers.js read), one is made from the files that are there.
+    Where `text` is true the target's `tokenizer.json` (which the tokenizers library and transformers.js
+    read) is the tokenizer that transformers builds from all files.
     """
     for name in sidecars(source, skip=skip):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
-    if text and not (target / "tokenizer.json").exists():
-        load_tokenizer(source).save_pretrained(target)
+    if text:
+        write_tokenizer(load_tokenizer(source), target)
 
 
-def inherit_checkpoint(source: Path, target: Path, *, skip: Collection[str] = ()) -> None:
-    """Add to `target` what a step left of a checkpoint as it was: its weights unless there are new ones,
-    its tokenizer unless there is a new one, and the files beside them.
+def inherit_checkpoint(
+    source: Path, target: Path, *, skip: Collection[str] = (), add: Add = clone_or_copy
+) -> None:
+    """Add to `target`, by `add`, what a step left of a checkpoint as it was: its weights unless there are new
+    ones, its tokenizer unless there is a new one, and the files beside them.
     """
     names = [name for name in sidecars(source) if not (is_tokenizer(name) and _has_tokenizer(target))]
     if not list(target.glob("*.safetensors")):
@@ -70,7 +75,7 @@ def inherit_checkpoint(source: Path, target: Path, *, skip: Collection[str] = ()
     for name in names:
         if name.as_posix() not in skip and not (target / name).exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            link_or_copy(source / name, target / name)
+            add(source / name, target / name)
 
 
 def _has_tokenizer(folder: Path) -> bool:

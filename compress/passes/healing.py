@@ -17,7 +17,8 @@ from compress.model.healing.lost_words import pools, replaced
 from compress.model.healing.tokens import Shared, first_pieces, same_readings, shared
 from compress.model.vocabulary.expected import likely
 from compress.runtime.files import read_settings, same_tokenizer
-from compress.runtime.text import TextPreprocessor, load_text, load_tokenizer
+from compress.runtime.text import TextPreprocessor, load_text
+from compress.runtime.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from contextlib import contextmanager
+from threading import Thread
 from typing import TYPE_CHECKING, TextIO
 
 from compress.core.artifact import Context
@@ -59,7 +60,8 @@ def main() -> None:
     stream = os.fdopen(os.dup(1), "w", encoding="utf8")
     os.dup2(2, 1)
     sender = _Sender(stream)
-    request = StepRequest.model_validate_json(sys.stdin.read())
+    request = StepRequest.model_validate_json(sys.stdin.readline())
+    Thread(target=_end_with_parent, daemon=True).start()
     start = time.perf_counter()
     try:
         reply = _apply(request, sender)
@@ -72,6 +74,13 @@ def main() -> None:
         "notes": tuple(sender.notes),
     }
     sender.send("reply", reply.model_copy(update=facts))
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it has gone, which is when its end of stdin is closed."""
+    while os.read(0, 1 << 16):
+        pass
+    os._exit(1)
 
 
 def _apply(request: StepRequest, sender: _Sender) -> StepReply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from compress.core.distribution import install_extra
 from compress.core.errors import CompressError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def refuse_missing_runtime(runtime: str) -> None:
     from importlib.util import find_spec
 
     if runtime == "openvino" and find_spec("openvino") is None:
-        hint = "pip install 'compress[openvino]'"
+        hint = install_extra("openvino")
         raise CompressError("extra-missing", "the openvino runtime is not installed", hint=hint)
 
 

@@ -10,7 +10,7 @@ from compress.core.report import Elsewhere
 from compress.data.items import load_items
 from compress.measure.catalogue import choose_metric
 from compress.runtime.files import same_tokenizer
-from compress.runtime.text import load_tokenizer
+from compress.runtime.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

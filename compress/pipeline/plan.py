@@ -23,6 +23,7 @@ from compress.pipeline.predict import predicted_bytes
 from compress.pipeline.remotely import on_device
 from compress.pipeline.size_budget import within_size
 from compress.pipeline.steps import DECODER_EXPORT, EXPORT, check_chain, result_kind, with_export
+from compress.pipeline.tokenizer import check_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -96,6 +97,8 @@ def make_plan(
     recipe = load_recipe(values.recipe) if values.recipe else None
     model = resolve(ref, task=values.task, offline=values.offline, cache=cache_folder(), note=note)
     refuse_untraceable(model.config)
+    check_tokenizer(model, note=note)
+    check_tokenizer(model, note=note)
     recipes = (recipe,) if recipe else _candidates(profile, model, preset)
     checked = tuple(
         within_size(with_export(one, decoder=model.kind is ModelKind.DECODER), budgets.max_size, model.config)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from compress.core.paths import folder_files, published, refuse_existing
+from compress.core.paths import folder_files, refuse_existing
+from compress.core.publication import published
 from compress.passes.export.fuse import FUSE_FACTS
 from compress.passes.export.onnx import EXPORT_FACTS
 from compress.passes.quantize.gptq import FACTS as GPTQ_FACTS

@@ -29,9 +29,11 @@ from compress.pipeline.rows import write_rows
 from compress.pipeline.savings import saving_lines
 from compress.pipeline.settle import judge_on_test
 from compress.pipeline.speed import Stopwatch
+from compress.pipeline.tokenizer import check_rows
 from compress.pipeline.trial import Scores, run_trial
 from compress.pipeline.workloads import headline_of
 from compress.runtime.preprocess import load_preprocessor
+from compress.runtime.text import TextPreprocessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -128,6 +130,10 @@ def set_up(plan: Plan, splits: Splits, work: Path, progress: Progress) -> Bench:
     executor.inputs = tuple(Spec(name=one.name, dtype=one.dtype, shape=one.shape) for one in inputs)
     executor.processor = base.artifact.folder
     preprocessor = load_preprocessor(base.artifact.folder, task=plan.model.task, inputs=inputs)
+    if isinstance(preprocessor, TextPreprocessor):
+        check_rows(plan.model.folder, preprocessor, splits.items.rows)
+    if isinstance(preprocessor, TextPreprocessor):
+        check_rows(plan.model.folder, preprocessor, splits.items.rows)
     return Bench(
         plan=plan,
         splits=splits,

@@ -12,6 +12,7 @@ import torch
 
 from compress.core.errors import CompressError
 from compress.core.paths import refuse_unwritable, unwritable, whole_file
+from compress.core.seal import is_whole, resume_point
 from compress.data.sample import sample_texts
 from compress.data.unlabelled import load_unlabelled
 from compress.model.arithmetic import has_bfloat16
@@ -20,7 +21,7 @@ from compress.model.sampling import first_tokens, never_text, opening, written
 from compress.model.sizes import text_sizes
 from compress.pipeline.cache import cache_folder, step_key
 from compress.runtime.limits import max_tokens
-from compress.runtime.text import load_tokenizer
+from compress.runtime.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,11 +108,11 @@ def _kept(model: Model, wanted: Wanted, texts: list[str], progress: Progress) ->
     with progress.track("write texts", total=wanted.count * wanted.length) as advance:
         writer = None
         for number, (file, size) in enumerate(zip(files, sizes, strict=True)):
-            if file.exists():
+            if is_whole(file):
                 advance(size * wanted.length)
                 continue
             writer = writer or Writer(model, texts)
-            with whole_file(file) as part:
+            with resume_point(file) as part:
                 part.write_text(json.dumps(writer.batch(number, size, wanted, advance)), encoding="utf8")
     return files
 

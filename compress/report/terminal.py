@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from compress.core.visible import visible
 from compress.report import format as fmt
 from compress.report import tables
 from compress.report.headline import headline
@@ -50,7 +51,8 @@ def as_text(renderables: Sequence[RenderableType], width: int = 100) -> str:
     console = Console(file=file, width=width, color_system=None)
     for renderable in renderables:
         console.print(renderable)
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+    text = visible(file.getvalue(), keep="\n")
+    return "\n".join(line.rstrip() for line in text.split("\n")).rstrip("\n") + "\n"
 
 
 def verdict(report: Report) -> Text:

@@ -74,9 +74,7 @@ class Decoder:
             CompressError: the prompt is empty or too long for the model.
         """
         prompt = np.asarray(ids, dtype=np.int32).ravel()
-        if not 0 < len(prompt) < self.context_length:
-            message = f"a prompt of {len(prompt)} tokens, expected 1 to {self.context_length - 1}"
-            raise CompressError("prompt-length", message, hint="shorten the prompt")
+        self.refuse_length(len(prompt))
         longest = min(longest, self.context_length)
         params = self._genai.GeneratorParams(self._model)
         # The runtime would end at the end of a text; whether that ends the work is the caller's choice.
@@ -87,6 +85,16 @@ class Decoder:
             longest=longest,
             rewinds=self._rewinds,
         )
+
+    def refuse_length(self, tokens: int) -> None:
+        """Refuse a prompt of so many tokens where the model cannot continue it.
+
+        Raises:
+            CompressError: it is empty or too long.
+        """
+        if not 0 < tokens < self.context_length:
+            message = f"a prompt of {tokens} tokens, expected 1 to {self.context_length - 1}"
+            raise CompressError("prompt-length", message, hint="shorten the prompt")
 
 
 def _keeps_states(decoder: Mapping[str, Any]) -> bool:
@@ -123,6 +131,13 @@ class Session:
         """Whether no token may follow."""
         return self._length >= self._longest
 
+    def append(self, ids: Sequence[int]) -> None:
+        """Read more of the prompt (T,)."""
+        more = np.asarray(ids, dtype=np.int32)
+        self._generator.append_tokens(more)
+        self._prompt = np.concatenate([self._prompt, more])
+        self._length += len(more)
+
     def next(self) -> int:
         """The next token."""
         self._generator.generate_next_token()
@@ -147,9 +162,29 @@ class Session:
         self._length = len(self._prompt)
 
 
-def continuation(decoder: Decoder, ids: Sequence[int], *, tokens: int, **search: Any) -> Iterator[int]:
-    """The tokens that follow a prompt, at most `tokens`, until the text ends."""
-    session = decoder.session(ids, longest=len(ids) + tokens, **search)
+def in_parts(
+    decoder: Decoder, ids: Sequence[int], *, tokens: int, part: int, **search: Any
+) -> Iterator[int | None]:
+    """Continue a prompt in steps of bounded work, so that others can be served in between.
+
+    Args:
+        decoder: the model.
+        ids: the prompt's token ids (T,).
+        tokens: the most tokens that are written.
+        part: the most tokens of the prompt that are read in a step.
+        search: the runtime's options.
+
+    Yields:
+        None after each part of the prompt but the last, then the tokens, until the text ends.
+
+    Raises:
+        CompressError: the prompt is empty or too long for the model.
+    """
+    decoder.refuse_length(len(ids))
+    session = decoder.session(ids[:part], longest=len(ids) + tokens, **search)
+    for start in range(part, len(ids), part):
+        yield None
+        session.append(ids[start : start + part])
     while not session.is_full:
         token = session.next()
         if token in decoder.end_ids:

@@ -14,6 +14,7 @@ import torch
 
 from compress.core.artifact import BITSANDBYTES_FOLDER, ArtifactKind
 from compress.core.config import Frozen
+from compress.core.distribution import install_extra
 from compress.core.errors import CompressError
 from compress.model.load import quiet_transformers, refuse_not_finite
 from compress.model.safety import read_json
@@ -69,7 +70,7 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
         raise CompressError(
             "extra-missing",
             "export.bitsandbytes needs bitsandbytes",
-            hint="pip install 'compress[bitsandbytes]'",
+            hint=install_extra("bitsandbytes"),
         )
     refuse_not_finite(artifact.folder)
     folder = context.folder / FOLDER

@@ -21,7 +21,7 @@ from pydantic import Field, field_validator, model_validator
 
 from compress.core.artifact import ArtifactKind
 from compress.core.config import Frozen
-from compress.core.paths import link_or_copy
+from compress.core.copies import link_or_copy
 from compress.core.recipe import Step
 from compress.core.units import parse_size
 from compress.model.arithmetic import has_bfloat16

@@ -11,7 +11,8 @@ from compress.core.artifact import Silent
 from compress.core.recipe import Step
 from compress.measure.host import detect_host
 from compress.pipeline import execute
-from compress.pipeline.execute import Executor, environment_of
+from compress.pipeline.execute import Executor
+from compress.pipeline.step_process import environment_of
 from tests.unit.graphs import PROFILE
 
 
