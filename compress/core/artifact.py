@@ -133,6 +133,7 @@ class Pass(Protocol):
     calibration rows, the seed and the profile; without these functions it is taken to. One that chooses bits
     may offer `within(config, size)`: what to change in its configuration for a model of so many bytes.
     One that walks through a model block by block says `STREAMS = True`, and runs with `core.allocator`.
+    One that needs a library of an extra names it: `LIBRARY = "bitsandbytes"`.
     """
 
     Config: type[Frozen]

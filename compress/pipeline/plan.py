@@ -18,6 +18,7 @@ from compress.measure.host import Host, detect_host, differences, on_host
 from compress.model.resolve import Model, resolve
 from compress.model.traceable import refuse_untraceable
 from compress.pipeline.cache import cache_folder
+from compress.pipeline.extras import refuse_all_missing_extras
 from compress.pipeline.gate import Budgets
 from compress.pipeline.predict import predicted_bytes
 from compress.pipeline.remotely import on_device
@@ -106,6 +107,7 @@ def make_plan(
     )
     for one in checked:
         check_chain(one)
+    refuse_all_missing_extras(checked)
     _refuse_mixed(checked)
     if device:
         checked = _for_devices(checked, model.kind)
