@@ -19,6 +19,7 @@ from compress.model.identity import check_identity
 from compress.model.resolve import Model, resolve
 from compress.model.traceable import refuse_untraceable
 from compress.pipeline.cache import cache_folder
+from compress.pipeline.extras import refuse_all_missing_extras
 from compress.pipeline.gate import Budgets
 from compress.pipeline.predict import predicted_bytes
 from compress.pipeline.remotely import on_device
@@ -108,6 +109,7 @@ def make_plan(
     )
     for one in checked:
         check_chain(one)
+    refuse_all_missing_extras(checked)
     _refuse_mixed(checked)
     refuse_output(out, min(predicted_bytes(one, model.tensors) for one in checked))
     if device:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 ACCEPTS = ArtifactKind.CHECKPOINT
 PRODUCES = ArtifactKind.CHECKPOINT
+LIBRARY = "bitsandbytes"
 
 FOLDER = BITSANDBYTES_FOLDER
 
@@ -41,6 +42,24 @@ class Config(Frozen):
     """Of LLM.int8: input features that exceed it are computed in 16 bits."""
     skip: tuple[str, ...] = ()
     """Names of modules that stay as they are, beside the head."""
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return False
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:

@@ -103,6 +103,18 @@ def timed(config: Config) -> bool:
     return config.accuracy_level == "auto"
 
 
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Build and compare; see the module.
 

@@ -66,7 +66,24 @@ class Config(Frozen):
 
 def learns(config: Config) -> bool:
     """Whether calibration rows choose the blocks."""
+    return calibrated(config)
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
     return config.keep is None and config.choose != "spread"
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
