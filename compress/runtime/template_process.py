@@ -20,17 +20,10 @@ import jinja2
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from compress.runtime.template_limits import MEMORY, OUTPUT, SECONDS
+
 if TYPE_CHECKING:
     from jinja2.parser import Parser
-
-SECONDS = 2
-"""Of processor time for a text, and of any time."""
-
-OUTPUT = 2**20
-"""Bytes of a text."""
-
-MEMORY = 256 * 2**20
-"""Bytes of memory, without those that the process has taken before."""
 
 
 class _Generation(Extension):

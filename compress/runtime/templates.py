@@ -13,8 +13,7 @@ from typing import Any
 
 from compress.core.errors import CompressError
 from compress.core.visible import visible
-from compress.runtime import template_process
-from compress.runtime.template_process import OUTPUT, SECONDS
+from compress.runtime.template_limits import OUTPUT, SECONDS
 
 _LONGEST_ANSWER = 8 * OUTPUT
 """Characters of a reply: JSON writes some characters as six."""
@@ -38,8 +37,7 @@ class Renderer:
             The text.
 
         Raises:
-            CompressError: The template fails, or exceeds a limit: `SECONDS`, `OUTPUT` or `MEMORY` of
-                `template_process`.
+            CompressError: The template fails, or exceeds one of `template_limits`.
         """
         with self._lock:
             reply = self._ask(json.dumps({"template": template, "values": values}))
@@ -74,6 +72,8 @@ class Renderer:
         return {"error": f"it takes more than {SECONDS} seconds" if late.is_set() else "its process died"}
 
     def _start(self) -> subprocess.Popen[str]:
+        from compress.runtime import template_process  # Jinja is needed for chats alone
+
         # -P: a module in the working folder must not stand in for one that is installed.
         command = [sys.executable, "-P", "-m", template_process.__name__]
         pipe = subprocess.PIPE

@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from compress.core.errors import CompressError
 from compress.runtime.chat import ChatTemplate
-from compress.runtime.template_process import MEMORY, SECONDS
+from compress.runtime.template_limits import MEMORY, SECONDS
 from compress.runtime.templates import Renderer
 
 FOLDER = Path(__file__).with_name("templates")
