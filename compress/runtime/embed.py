@@ -10,10 +10,11 @@ import numpy as np
 
 from compress.core.errors import CompressError
 from compress.core.paths import contained
-from compress.runtime.files import read_json, read_settings
+from compress.runtime.files import read_modules, read_settings
 from compress.runtime.outputs import hidden_of
 from compress.runtime.pooling import pool, pooling_modes
 from compress.runtime.prompt import prompt_length
+from compress.runtime.schemas import LayerConfig, PoolingConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -118,12 +119,11 @@ def load_head(folder: Path) -> Head:
     Raises:
         CompressError: a module is of an unsupported kind, leads out of the folder or lacks its weights.
     """
-    entries = read_json(folder / "modules.json") or []
     modules = []
-    for entry in sorted(entries, key=lambda entry: entry.get("idx", 0)):
-        kind = str(entry["type"]).rpartition(".")[2]
+    for entry in read_modules(folder):
+        kind = entry.type.rpartition(".")[2]
         if kind not in ("Transformer", "Dropout"):
-            modules.append(_module(kind, contained(folder, entry.get("path") or ""), model=folder))
+            modules.append(_module(kind, contained(folder, entry.path), model=folder))
     use = read_settings(folder / "config_sentence_transformers.json")
     return Head(tuple(modules), width=use.get("truncate_dim"))
 
@@ -148,7 +148,7 @@ class Pooling:
     """
 
     def __init__(self, folder: Path, *, model: Path) -> None:
-        config = read_settings(folder / "config.json")
+        config = read_settings(folder / "config.json", PoolingConfig)
         self._modes = pooling_modes(config)
         self._skipped = 0 if config.get("include_prompt", True) else prompt_length(model)
 
@@ -163,7 +163,7 @@ class Dense:
     """A linear layer with an activation, of the vectors or of the tokens."""
 
     def __init__(self, folder: Path) -> None:
-        config = read_settings(folder / "config.json")
+        config = read_settings(folder / "config.json", LayerConfig)
         weights = _weights(folder)
         self._weight, self._bias = weights["linear.weight"], weights.get("linear.bias", np.float32(0))
         self._activation = _activation(str(config.get("activation_function") or "Tanh"))
@@ -185,7 +185,7 @@ class Normalize:
     """Scale to length one."""
 
     def __init__(self, folder: Path) -> None:
-        config = read_settings(folder / "config.json")
+        config = read_settings(folder / "config.json", LayerConfig)
         self._source = str(config.get("module_input_name") or "sentence_embedding")
         self._target = str(config.get("module_output_name") or self._source)
 

@@ -17,7 +17,7 @@ from compress.runtime import answers
 from compress.runtime.classify import best_classes, with_activation
 from compress.runtime.embed import Head, load_head
 from compress.runtime.engine import Engine
-from compress.runtime.files import read_settings
+from compress.runtime.files import read_settings, refuse_repository_code
 from compress.runtime.generate import LoadedDecoder, load_decoder
 from compress.runtime.preprocess import load_preprocessor
 from compress.runtime.text import TextPreprocessor
@@ -42,7 +42,8 @@ def load(folder: str | Path, *, threads: int = 0, runtime: str | None = None) ->
     if not graph.is_file():
         message = f"{folder} has no {GRAPH_NAME}"
         raise CompressError("artifact-missing", message, hint="pass a folder that `compress run` published")
-    if (folder / SETTINGS).is_file():
+    refuse_repository_code(folder)
+    if (folder / SETTINGS).exists():
         return load_decoder(folder, threads=threads)
     manifest = read_settings(folder / "compress.json")
     config = with_activation(read_settings(folder / "config.json"), folder)
