@@ -150,7 +150,7 @@ def test_the_old_layout_is_flattened(tmp_path):
     (inner / "sentence_bert_config.json").write_text('{"max_seq_length": 64}')
     (inner / "tokenizer.json").write_text("{}")
     (inner / "model.safetensors").write_bytes(b"weights")
-    flat = flat_folder(model, cache=tmp_path / "cache")
+    flat = flat_folder(model, cache=tmp_path / "cache", note=print)
     assert json.loads((flat / "config.json").read_text()) == {"model_type": "bert"}
     assert (flat / "model.safetensors").read_bytes() == b"weights"
     assert json.loads((flat / "1_Pooling/config.json").read_text()) == POOLING
