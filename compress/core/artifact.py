@@ -129,9 +129,11 @@ class Pass(Protocol):
     things on this host may offer `timed(config)`: whether it does, so that its result is not another host's.
     One that fits weights to calibration rows says so by `learns(config)`: other rows then choose among
     candidates. One that keeps to a size offers `size_limit(config)`, its bytes.
-    An export whose result depends on calibration rows says so by `calibrated(config)`. One that chooses bits
+    By `calibrated(config)`, `seeded(config)` and `profiled(config)` it says whether its result depends on the
+    calibration rows, the seed and the profile; without these functions it is taken to. One that chooses bits
     may offer `within(config, size)`: what to change in its configuration for a model of so many bytes.
     One that walks through a model block by block says `STREAMS = True`, and runs with `core.allocator`.
+    One that needs a library of an extra names it: `LIBRARY = "bitsandbytes"`.
     """
 
     Config: type[Frozen]

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from compress.core.errors import CompressError
+from compress.core.visible import visible
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 80
@@ -44,7 +45,12 @@ def validated(kind: type[Schema], values: Any, *, where: str, code: str = "confi
     except ValidationError as error:
         # A refused key tells more than a missing one.
         first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"])[:80]
-    value = "" if first["type"] == "missing" else f", found {_REPR.repr(first['input'])}"
-    message = f"{where}: '{key}': {first['msg'].lower()}{value}"
-    raise CompressError(code, message, hint="copy it from the original")
+        key = visible(".".join(str(part) for part in first["loc"])[:80])
+        message = f"{where}: '{key}': {first['msg'].lower()}{_input(first)}"
+    except RecursionError:
+        message = f"{where} is nested too deeply"
+    raise CompressError(code, message, hint="copy it from the original, or make the artifact again")
+
+
+def _input(problem: Any) -> str:
+    return "" if problem["type"] == "missing" else f", found {visible(_REPR.repr(problem['input']))}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from compress.core import regular_files
@@ -10,6 +11,7 @@ from compress.core.checkpoint_files import IndexFile
 from compress.core.errors import CompressError
 from compress.core.paths import contained
 from compress.core.schema import validated
+from compress.core.visible import visible
 from compress.model.headers import read_header
 
 if TYPE_CHECKING:
@@ -49,6 +51,32 @@ def refuse_repository_code(config: dict[str, Any]) -> None:
             f"config.json asks for repository code (auto_map: {', '.join(config['auto_map'])})",
             hint="such code is never run; remove auto_map if transformers itself knows the model",
         )
+
+
+_OF_PEFT = re.compile(r"^base_model\.model\.|\.(lora_[AB]|base_layer)\.")
+
+
+def refuse_adapter(folder: Path) -> None:
+    """Refuse an adapter, whose weights are differences to those of another model.
+
+    Raises:
+        CompressError: the folder is PEFT's, or its tensors carry PEFT's names.
+    """
+    if (folder / "adapter_config.json").exists():
+        base = read_json(folder / "adapter_config.json", code="config-invalid")
+        raise _adapter(f"{folder} is an adapter", base.get("base_model_name_or_path"))
+    names = read_headers(folder) if (folder / INDEX).exists() or (folder / SINGLE).exists() else {}
+    adapted = [name for name in names if _OF_PEFT.search(name)]
+    if adapted:
+        raise _adapter(f"{folder} holds an adapter that was not merged: '{visible(adapted[0])}'", None)
+
+
+def _adapter(message: str, base: object) -> CompressError:
+    of = f" of {visible(base)}" if isinstance(base, str) and base else ""
+    hint = (
+        "merge it first: peft.AutoPeftModel.from_pretrained(FOLDER).merge_and_unload().save_pretrained(NEW)"
+    )
+    return CompressError("adapter-unmerged", f"{message}{of} (LoRA or another kind of PEFT's)", hint=hint)
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -43,7 +43,8 @@ def demo_folder() -> Path:
 
 def is_hub_id(text: str) -> bool:
     """Whether `text` has the form `org/name` or `org/name@revision`."""
-    return re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", text) is not None and not Path(text).exists()
+    named = re.fullmatch(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?", text) is not None
+    return named and not Path(text).exists()
 
 
 def hub_folder(ref: str, *, offline: bool) -> tuple[Path, str]:
@@ -130,7 +131,7 @@ def _refuse_implausible(header: GgufHeader) -> None:
 
 
 def _dequantize(path: Path, folder: Path) -> None:
-    from compress.model.load import quiet_transformers
+    from compress.model.quiet import quiet_transformers
 
     with quiet_transformers():
         _convert(path, folder)
@@ -175,4 +176,7 @@ def local_folder(text: str) -> Path:
         hint = "pass the folder that has config.json and model.safetensors"
         raise CompressError(code, f"{path} is a file, expected a model's folder or a .gguf", hint=hint)
     hint = "pass a Hub id (org/name), a folder, a .gguf file, or demo"
-    raise CompressError("model-unknown", f"no model '{text}'", hint=hint)
+    missing = "the file" if path.suffix == ".gguf" else "the folder"
+    is_path = text.startswith((".", "/", "~")) or path.suffix == ".gguf"
+    message = f"{missing} {text} does not exist" if is_path else f"no model '{text}'"
+    raise CompressError("model-unknown", message, hint=hint)

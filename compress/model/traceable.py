@@ -16,6 +16,7 @@ _MISSING = {
     "funnel": "it pools the text between blocks, and torch's exporter fixes the length of the text",
     "longformer": "it parts the text into windows, whose number torch's exporter cannot keep open",
     "mamba": "its recurrence walks over the tokens in Python, and torch's exporter fixes their number",
+    "mamba2": "its recurrence is cut into chunks, whose number torch's exporter cannot keep open",
     "nystromformer": "it takes texts of whole multiples of num_landmarks tokens alone, not of any length",
     "xlnet": "its relative positions use an operator on numbers that ONNX export does not have",
 }

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MAKERS = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "onnxruntime-genai", "numpy")
 
-_FOLDERS = ("steps", "gguf", "mxfp4", "language", "sampled", "layers", "failed")
+_FOLDERS = ("steps", "gguf", "mxfp4", "language", "flat", "head", "tokenizers", "sampled", "layers", "failed")
 """What this tool puts into its cache."""
 
 

@@ -129,15 +129,18 @@ class Executor:
         return Applied(tuple(made), tuple(dropped))
 
     def _key(self, parent: str, step: Step) -> str:
+        """Name a step's result by all that it follows from, and by nothing else."""
         bound = bind(step)
-        calibrated = _is_calibrated(bound)
-        inputs = {"seed": str(self.seed), "profile": self.profile.model_dump_json()}
-        if calibrated:
+        inputs = {}
+        if _depends(bound, "calibrated"):
             inputs["rows"] = self.rows_digest
-        config = bound.config.model_dump(mode="json")  # defaults and what is written out are the same
-        timed = getattr(bound.implementation, "timed", None)
-        if timed is not None and timed(bound.config):  # a cache may be shared between machines
+        if _depends(bound, "seeded"):
+            inputs["seed"] = str(self.seed)
+        if _depends(bound, "profiled"):
+            inputs["profile"] = self.profile.model_dump_json()
+        if _depends(bound, "timed", default=False):  # a cache may be shared between machines
             inputs["host"] = json.dumps(asdict(detect_host()), sort_keys=True)
+        config = bound.config.model_dump(mode="json")  # defaults and what is written out are the same
         return step_key(parent, step=step.name, config=config, inputs=inputs)
 
     def _once(
@@ -204,10 +207,10 @@ class Executor:
         return reply
 
 
-def _is_calibrated(step: BoundStep) -> bool:
-    """Whether the calibration rows are among what a step's result follows from."""
-    says = getattr(step.implementation, "calibrated", None)
-    return bool(says(step.config)) if says else not step.name.startswith("export.")
+def _depends(step: BoundStep, name: str, *, default: bool = True) -> bool:
+    """Whether a step's result depends on what its function `name` answers for: `default` without one."""
+    answer = getattr(step.implementation, name, None)
+    return default if answer is None else bool(answer(step.config))
 
 
 def _inherit(source: Artifact, reply: StepReply, folder: Path) -> None:

@@ -15,9 +15,11 @@ from compress.core.recipe import Recipe, Step
 from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, parse_size
 from compress.measure.confinement import NO_LIMITS, Confinement, confinement_of
 from compress.measure.host import Host, detect_host, differences, on_host
+from compress.model.identity import check_identity
 from compress.model.resolve import Model, resolve
 from compress.model.traceable import refuse_untraceable
 from compress.pipeline.cache import cache_folder
+from compress.pipeline.extras import refuse_all_missing_extras
 from compress.pipeline.gate import Budgets
 from compress.pipeline.predict import predicted_bytes
 from compress.pipeline.ready import check_ready
@@ -100,6 +102,7 @@ def make_plan(
     model = resolve(ref, task=values.task, offline=values.offline, cache=cache_folder(), note=note)
     refuse_untraceable(model.config)
     check_tokenizer(model, note=note)
+    check_identity(model, note=note)
     check_ready(model)
     recipes = (recipe,) if recipe else _candidates(profile, model, preset)
     checked = tuple(
@@ -108,6 +111,7 @@ def make_plan(
     )
     for one in checked:
         check_chain(one)
+    refuse_all_missing_extras(checked)
     _refuse_mixed(checked)
     refuse_output(out, min(predicted_bytes(one, model.tensors) for one in checked))
     if device:
@@ -141,8 +145,9 @@ def _for_devices(recipes: tuple[Recipe, ...], kind: ModelKind) -> tuple[Recipe, 
 
 def default_output(ref: str, profile: str) -> str:
     """The folder that is written when none is named: the model's short name and the target."""
-    name = ref.partition("@")[0].rstrip("/").rsplit("/", 1)[-1]
-    name = name[: -len(".gguf")] if name.lower().endswith(".gguf") else name
+    name = Path(ref).resolve().name if Path(ref).exists() else ref.partition("@")[0].rpartition("/")[2]
+    if name.lower().endswith(".gguf"):
+        name = name[: -len(".gguf")]
     return f"{name or 'model'}-{Path(profile).stem}"
 
 

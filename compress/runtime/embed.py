@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from compress.core.errors import CompressError
 from compress.core.paths import contained
-from compress.runtime.files import read_json, read_settings
+from compress.runtime.files import read_modules, read_settings
 from compress.runtime.outputs import hidden_of
 from compress.runtime.pooling import pool, pooling_modes
+from compress.runtime.prompt import prompt_length
+from compress.runtime.schemas import LayerConfig, PoolingConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +32,8 @@ class Head:
     """The modules after the Transformer, in their order; without any, what `plain_embedding` does."""
 
     modules: tuple[Module, ...] = ()
+    width: int | None = None
+    """How many numbers of each embedding are given; None gives all."""
 
     def apply(
         self,
@@ -49,7 +54,7 @@ class Head:
             vectors = self._through_modules(outputs, feeds, normalize)
         else:
             vectors = plain_embedding(outputs, feeds)
-        vectors = vectors.astype(np.float32, copy=False)
+        vectors = vectors[..., : self.width].astype(np.float32, copy=False)
         return unit(vectors) if normalize else vectors
 
     def _through_modules(
@@ -114,18 +119,18 @@ def load_head(folder: Path) -> Head:
     Raises:
         CompressError: a module is of an unsupported kind, leads out of the folder or lacks its weights.
     """
-    entries = read_json(folder / "modules.json") or []
     modules = []
-    for entry in sorted(entries, key=lambda entry: entry.get("idx", 0)):
-        kind = str(entry["type"]).rpartition(".")[2]
+    for entry in read_modules(folder):
+        kind = entry.type.rpartition(".")[2]
         if kind not in ("Transformer", "Dropout"):
-            modules.append(_module(kind, contained(folder, entry.get("path") or "")))
-    return Head(tuple(modules))
+            modules.append(_module(kind, contained(folder, entry.path), model=folder))
+    use = read_settings(folder / "config_sentence_transformers.json")
+    return Head(tuple(modules), width=use.get("truncate_dim"))
 
 
-def _module(kind: str, folder: Path) -> Module:
+def _module(kind: str, folder: Path, *, model: Path) -> Module:
     kinds: dict[str, Callable[[Path], Module]] = {
-        "Pooling": Pooling,
+        "Pooling": partial(Pooling, model=model),
         "Dense": Dense,
         "Normalize": Normalize,
         "LayerNorm": LayerNorm,
@@ -137,14 +142,20 @@ def _module(kind: str, folder: Path) -> Module:
 
 
 class Pooling:
-    """Tokens to one vector; concatenates if there are several modes."""
+    """Tokens to one vector; concatenates if there are several modes.
 
-    def __init__(self, folder: Path) -> None:
-        self._modes = pooling_modes(read_settings(folder / "config.json"))
+    `model` is the folder of the whole model, whose default prompt may be left out (`include_prompt`).
+    """
+
+    def __init__(self, folder: Path, *, model: Path) -> None:
+        config = read_settings(folder / "config.json", PoolingConfig)
+        self._modes = pooling_modes(config)
+        self._skipped = 0 if config.get("include_prompt", True) else prompt_length(model)
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """Add `sentence_embedding`."""
-        vectors = pool(arrays["token_embeddings"], arrays["attention_mask"], self._modes)
+        hidden, mask = arrays["token_embeddings"], arrays["attention_mask"]
+        vectors = pool(hidden, mask, self._modes, skipped=self._skipped)
         return arrays | {"sentence_embedding": vectors}
 
 
@@ -152,7 +163,7 @@ class Dense:
     """A linear layer with an activation, of the vectors or of the tokens."""
 
     def __init__(self, folder: Path) -> None:
-        config = read_settings(folder / "config.json")
+        config = read_settings(folder / "config.json", LayerConfig)
         weights = _weights(folder)
         self._weight, self._bias = weights["linear.weight"], weights.get("linear.bias", np.float32(0))
         self._activation = _activation(str(config.get("activation_function") or "Tanh"))
@@ -174,7 +185,7 @@ class Normalize:
     """Scale to length one."""
 
     def __init__(self, folder: Path) -> None:
-        config = read_settings(folder / "config.json")
+        config = read_settings(folder / "config.json", LayerConfig)
         self._source = str(config.get("module_input_name") or "sentence_embedding")
         self._target = str(config.get("module_output_name") or self._source)
 

@@ -14,10 +14,10 @@ from compress.core.errors import CompressError
 from compress.graph.cached import SETTINGS
 from compress.graph.session import open_runner
 from compress.runtime import answers
-from compress.runtime.classify import best_classes
-from compress.runtime.embed import load_head
+from compress.runtime.classify import best_classes, with_activation
+from compress.runtime.embed import Head, load_head
 from compress.runtime.engine import Engine
-from compress.runtime.files import read_settings
+from compress.runtime.files import read_settings, refuse_repository_code
 from compress.runtime.generate import LoadedDecoder, load_decoder
 from compress.runtime.preprocess import load_preprocessor
 from compress.runtime.text import TextPreprocessor
@@ -42,10 +42,11 @@ def load(folder: str | Path, *, threads: int = 0, runtime: str | None = None) ->
     if not graph.is_file():
         message = f"{folder} has no {GRAPH_NAME}"
         raise CompressError("artifact-missing", message, hint="pass a folder that `compress run` published")
-    if (folder / SETTINGS).is_file():
+    refuse_repository_code(folder)
+    if (folder / SETTINGS).exists():
         return load_decoder(folder, threads=threads)
     manifest = read_settings(folder / "compress.json")
-    config = read_settings(folder / "config.json")
+    config = with_activation(read_settings(folder / "config.json"), folder)
     runtime = runtime or manifest.get("runtime") or "onnxruntime"
     runner = open_runner(graph, runtime=runtime, threads=threads)
     task = str(manifest.get("task") or task_of(config, {spec.name for spec in runner.inputs}))
@@ -83,7 +84,7 @@ class LoadedModel:
     def __init__(self, engine: Engine, *, task: str) -> None:
         self.task = task
         self._engine = engine
-        self._head = load_head(engine.folder)
+        self._head = load_head(engine.folder) if task == "feature-extraction" else Head()
 
     @property
     def modality(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compress.core.errors import CompressError
+from compress.core.sentence import transformer_settings
 from compress.data.sample import sample_texts
 from compress.runtime.files import read_settings
 from compress.runtime.limits import embedding_rows, max_tokens, position_offset, text_config
@@ -211,7 +212,7 @@ def load_text(folder: Path, *, task: str, inputs: Sequence[TensorSpec]) -> TextP
     """
     refuse_unknown(inputs, TEXT_INPUTS)
     tokenizer = read_tokenizer(folder)
-    sentence = read_settings(folder / "sentence_bert_config.json")
+    sentence = read_settings(transformer_settings(folder))
     if sentence.get("do_lower_case"):
         lower(tokenizer)
     settings = _settings(folder, task, tokenizer, sentence)
@@ -230,7 +231,7 @@ def _settings(folder: Path, task: str, tokenizer: Tokenizer, sentence: Mapping[s
         pad_left=_side(written.get("padding_side"), tokenizer.padding) == "left",
         cut_left=_side(written.get("truncation_side"), tokenizer.truncation) == "left",
         rows=embedding_rows(config),
-        prefix=_default_prompt(folder),
+        prefix=default_prompt(folder),
         mask_token=_token(special.get("mask_token")),
         first_position=position_offset(config),
         decoder_start=config.get("decoder_start_token_id"),
@@ -260,7 +261,8 @@ def _pad_id(tokenizer: Tokenizer, special: Mapping[str, Any], config: Mapping[st
     return next(usable, 0)
 
 
-def _default_prompt(folder: Path) -> str:
+def default_prompt(folder: Path) -> str:
+    """Read the words that sentence-transformers puts before each text; empty where there are none."""
     settings = read_settings(folder / "config_sentence_transformers.json")
     name = settings.get("default_prompt_name")
     return str((settings.get("prompts") or {}).get(name) or "") if name else ""

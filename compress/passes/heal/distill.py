@@ -69,6 +69,24 @@ def learns(config: Config) -> bool:
     return True
 
 
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return True
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return True
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Heal; see the module.
 

@@ -98,7 +98,23 @@ def stored_bits(config: Config) -> dict[str, float]:
 
 def learns(config: Config) -> bool:
     """Whether weights are fitted to calibration rows: those that are stored in 4 bits."""
+    return calibrated(config)
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
     return config.stored == 4 and config.items > 0
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    return config.reduce_range is None
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:

@@ -67,6 +67,24 @@ def stored_bits(config: Config) -> dict[str, float]:
     return {"embedding": 8 if config.bits == 8 else config.bits + scale}
 
 
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return False
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Quantize the tables of `artifact`'s graph, and the output layer that shares one.
 

@@ -190,6 +190,23 @@ def learns(config: Config) -> bool:
     return True
 
 
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return True
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    return config.output_feedback
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Quantize every block's matrices, the embedding and the head.
 

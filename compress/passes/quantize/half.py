@@ -51,6 +51,24 @@ class Config(Frozen):
     """Patterns (`*`, `?`) of node names."""
 
 
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return False
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Convert `artifact`'s graph.
 

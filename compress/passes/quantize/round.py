@@ -56,6 +56,24 @@ def stored_bits(config: Config) -> dict[str, float]:
     return {"matrix": bits, **({"embedding": bits} if config.embedding else {})}
 
 
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return False
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Quantize the matrices of linear layers, of experts and of the token embedding.
 

@@ -84,6 +84,23 @@ def stored_bits(config: Config) -> dict[str, float]:
     return {"matrix": 8}
 
 
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return True
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return True
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    return config.reduce_range is None
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Calibrate, and round the layers of `artifact`'s graph.
 

@@ -77,6 +77,24 @@ def stored_bits(config: Config) -> dict[str, float]:
     return {"matrix": config.bits + (16 if config.half_scales else 32) / config.block_size}
 
 
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return False
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Quantize the constant matrices of `artifact`'s graph. An embedding that is the output layer's
     matrix too is stored once, for both.
