@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,6 +32,8 @@ class Reader:
     file: str
     damage: Damage
     read: Callable[[Path], object]
+    native: bool = False
+    """Whether reading starts threads, which a fork of the process would not have."""
 
     def spoil(self, target: Path, random: Random) -> Path:
         """Make a damaged copy of the seed; the path to read."""
@@ -57,7 +61,14 @@ def _json(data: bytes, random: Random) -> bytes:
 
 def readers(root: Path) -> list[Reader]:
     """All of them, their seeds written below `root`."""
-    return [*checkpoints(root), *settings_files(root), *tables(root), *media(root), *artifacts(root)]
+    return [
+        *checkpoints(root),
+        *settings_files(root),
+        *tables(root),
+        *media(root),
+        *artifacts(root),
+        *published(root),
+    ]
 
 
 def checkpoints(root: Path) -> list[Reader]:
@@ -79,7 +90,8 @@ def checkpoints(root: Path) -> list[Reader]:
             _embedder(folder)
         for file in files:
             damage = mutate.safetensors if file.endswith(".safetensors") else _json
-            found.append(Reader(f"{name}/{file}", folder, file, damage, plan))
+            read = partial(plan, task="feature-extraction") if name == "whisper-encoder" else plan
+            found.append(Reader(f"{name}/{file}", folder, file, damage, read))
     (root / "gguf").mkdir()
     _gguf(root / "gguf" / "model.gguf")
     return [*found, Reader("model.gguf", root / "gguf", "model.gguf", mutate.content, gguf)]
@@ -110,13 +122,13 @@ def _embedder(folder: Path) -> None:
         (folder / name).write_text(json.dumps(values), encoding="utf8")
 
 
-def plan(path: Path) -> None:
+def plan(path: Path, *, task: str | None = None) -> None:
     """Everything that `compress plan` does with a model's folder, and opening its preprocessor."""
     from compress.core.settings import current
     from compress.pipeline.plan import describe, make_plan
 
     folder = next(parent for parent in path.parents if parent.name == "input")
-    flags = {"offline": True, "out": str(folder.parent / "out")}
+    flags = {"offline": True, "out": str(folder.parent / "out"), "task": task}
     describe(make_plan(str(folder), current(flags), note=lambda text: None))
 
 
@@ -328,3 +340,92 @@ def report(path: Path) -> None:
     saved = read_report(path.parent)
     render_all(*saved)
     as_text(summary(*saved))
+
+
+def published(root: Path) -> list[Reader]:
+    """What `run` publishes, as `compress.load` opens it."""
+    words = ("config.json", "tokenizer.json", "tokenizer_config.json")
+    modules = ("modules.json", "1_Pooling/config.json", "sentence_bert_config.json")
+    kinds = {
+        "embedder": ("bert", (*words, *modules, "model.onnx", "compress.json")),
+        "classifier": ("bert-classifier", words),
+        "pictures": ("vit", ("config.json", "preprocessor_config.json")),
+        "sounds": ("wav2vec2", (*words, "preprocessor_config.json", "vocab.json")),
+        "decoder": ("llama", (*words, "genai_config.json", "generation_config.json")),
+    }
+    apart(lambda: [_publish(root / source, root / name) for name, (source, _) in kinds.items()])
+    found = []
+    for name, (_, files) in kinds.items():
+        for file in files:
+            damage = mutate.content if file.endswith(".onnx") else _json
+            if (root / name / file).exists():
+                found.append(Reader(f"{name}/{file}", root / name, file, damage, answer, native=True))
+    return found
+
+
+def apart(work: Callable[[], object]) -> None:
+    """Do some work in a fork, so that its threads are not missed in later ones."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0, "see above"
+
+
+def _publish(source: Path, target: Path) -> None:
+    from compress.core.artifact import Artifact, ArtifactKind, Context, Fixed, Silent
+    from compress.core.profile import load_profile
+    from compress.core.recipe import Recipe
+    from compress.passes.export import genai, onnx
+    from compress.passes.quantize import round as rounding
+    from compress.pipeline.manifest import Source, write_manifest
+
+    task = _TASKS[target.name]
+    artifact = Artifact(kind=ArtifactKind.CHECKPOINT, folder=source, task=task)
+    steps: list[tuple[Any, dict[str, Any]]] = [(onnx, {})]
+    if target.name == "decoder":
+        steps = [(rounding, {"group_size": 16}), (genai, {})]
+    for number, (step, config) in enumerate(steps, start=1):
+        folder = target if number == len(steps) else target.with_name(f"{target.name}-{number}")
+        folder.mkdir()
+        profile = load_profile("cpu")
+        context = Context(folder=folder, calibration=Fixed([]), profile=profile, progress=Silent())
+        artifact = step.apply(artifact, step.Config(**config), context)
+    runtime = "onnxruntime-genai" if target.name == "decoder" else "onnxruntime"
+    write_manifest(
+        target, created="2026-12-01T00:00:00+00:00", task=task, source=Source(ref="a/b", digest="d" * 64),
+        recipe=Recipe(name="mine", steps=(), runtime=runtime), seed=0, host={}, versions={},
+    )  # fmt: skip
+
+
+_TASKS = {
+    "embedder": "feature-extraction",
+    "classifier": "text-classification",
+    "pictures": "image-classification",
+    "sounds": "automatic-speech-recognition",
+    "decoder": "text-generation",
+}
+
+
+def answer(path: Path) -> None:
+    """An artifact, and an answer of it."""
+    import compress
+
+    folder = next(parent for parent in path.parents if parent.name == "input")
+    model: Any = compress.load(folder, threads=1)
+    if (folder / "genai_config.json").exists():
+        model.generate("the quick", tokens=2)
+        return
+    items: dict[str, Any] = {
+        "text": ("who?", "Ada met Bob") if model.task == "question-answering" else "a [MASK] film",
+        "image": np.zeros((24, 32, 3), dtype=np.uint8),
+        "audio": np.zeros(8000, dtype=np.float32),
+    }
+    model.predict(items[model.modality])
+    if model.task.endswith("classification") and model.task != "token-classification":
+        model.classify(items[model.modality])
