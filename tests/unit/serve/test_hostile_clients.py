@@ -213,6 +213,10 @@ def test_a_small_request_comes_before_the_largest(package):
     assert finished[0] == "small"
 
 
-def test_a_request_that_is_too_large_is_answered(client):
-    for size in (17, 60):
-        assert post(client, b'"' + b"x" * (size * 2**20)).status_code == 413
+def test_a_request_that_is_too_large_is_answered(package):
+    with (
+        running(package, "--patience", "60") as (_, address),
+        httpx.Client(base_url=address, timeout=60) as client,
+    ):
+        for size in (17, 60):
+            assert post(client, b'"' + b"x" * (size * 2**20)).status_code == 413
