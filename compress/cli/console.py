@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
+
+from compress.cli.plain_progress import plain_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ class Console:
     """Where a command prints. `verbosity` is -1 (quiet), 0 or 1 (verbose).
 
     It is also the `Progress` that steps are given: rich bars with the time that is left on a
-    terminal, one plain line a step elsewhere, nothing under `-q`.
+    terminal, plain lines elsewhere (`plain_lines`), nothing under `-q`.
     """
 
     def __init__(
@@ -84,13 +85,8 @@ class Console:
             with _bar(self._stderr, title, total) as advance:
                 yield advance
         else:
-            yield from self._plain(title)
-
-    def _plain(self, title: str) -> Iterator[Advance]:
-        start = time.monotonic()
-        yield lambda steps=1: None
-        self._stderr.write(f"{title}: {time.monotonic() - start:.1f} s\n")
-        self._stderr.flush()
+            with plain_lines(self._stderr, title, total) as advance:
+                yield advance
 
 
 def _rich(stream: TextIO) -> RichConsole:
