@@ -26,6 +26,7 @@ from compress.measure.side_by_side import Judged, records_of
 from compress.pipeline.again import config_of, refuse_mixed
 from compress.pipeline.judge import columns_of
 from compress.pipeline.paces import estimate_paces, measure_paces
+from compress.pipeline.reference import reference_of
 from compress.pipeline.remotely import describe
 from compress.pipeline.workloads import DECODE
 from compress.runtime.preprocess import load_preprocessor
@@ -48,8 +49,8 @@ if TYPE_CHECKING:
 def compare(
     subjects: Sequence[Subject], settings: Settings, *, progress: Progress, device: Device | None = None
 ) -> Comparison:
-    """Judge models here, and time them in turn, here or on a device; the first is what the others are
-    compared with.
+    """Judge models here, and time them in turn, here or on a device. The first is what the others are
+    compared with, without labels the uncompressed one.
 
     Raises:
         CompressError: one cannot be loaded or run, they are for different tasks, or the data does not fit.
@@ -62,6 +63,7 @@ def compare(
     reasons = [] if device else differences(profile, host)
     limits = NO_LIMITS if device or reasons else confinement_of(profile, host)
     judgement = judge_all(subjects, settings, progress=progress)
+    subjects = sorted(subjects, key=lambda one: one.name != judgement.reference)
     if reasons:
         paces = estimate_paces(subjects, profile, reasons=reasons, progress=progress)
     else:
@@ -112,7 +114,9 @@ def _compared(
         beaten_by=tuple(
             other.name
             for other, beaten in permutations(subjects, 2)
-            if beaten is one and beats(_verdicts(other, one, judgement, paces))
+            if beaten is one
+            and not judgement.is_yardstick(one.name)
+            and beats(_verdicts(other, one, judgement, paces))
         ),
     )
 
@@ -134,7 +138,9 @@ class Judgement:
     """The records of every model on the same rows; none where they cannot be compared."""
 
     metric: Metric
-    first: str
+    reference: str
+    """The name of the model that the others are compared with."""
+    labelled: bool
     records: Mapping[str, Records]
     data: dict[str, Any]
     notes: list[str]
@@ -143,20 +149,24 @@ class Judgement:
         """How good one model is, and how much worse than the first."""
         if not self.records:
             return None
-        reference, own = self.records[self.first], self.records[name]
+        reference, own = self.records[self.reference], self.records[name]
         found = self.metric.compare(reference, own)
         items = len(next(iter(own.values())))
         standing = Standing(metric=self.metric.name, kind=self.metric.kind, items=items, value=found.result)
-        if name == self.first:
+        if name == self.reference:
             return standing
         low = self._least(reference, own)
         return standing.model_copy(update={"drop": found.drop, "low": low, "high": found.bound})
+
+    def is_yardstick(self, name: str) -> bool:
+        """Whether accuracy is agreement with this model: then none of the others can be better."""
+        return name == self.reference and not self.labelled
 
     def drop(self, reference: str, name: str) -> float | None:
         """How much worse one model is than another, None where that is not known."""
         if not self.records:
             return None
-        found = {one: self.metric.compare(self.records[self.first], self.records[one]).drop
+        found = {one: self.metric.compare(self.records[self.reference], self.records[one]).drop
                  for one in (reference, name)}  # fmt: skip
         return found[name] - found[reference]
 
@@ -177,28 +187,41 @@ def judge_all(subjects: Sequence[Subject], settings: Settings, *, progress: Prog
     first = subjects[0]
     preprocessor = load_preprocessor(first.folder, task=first.task, inputs=first.specs())
     items = [_items(one, settings, preprocessor) for one in subjects]
+    labelled = items[0].labelled
+    reference = reference_of(subjects, labelled=labelled)
     metric = _metric(subjects, settings, items[0])
     records: dict[str, Records] = {}
-    notes: list[str] = []
+    notes = [] if labelled or reference is first else [f"without labels, compared with {reference.name}"]
     try:
         _refuse_other_tokens(metric, subjects)
-        records = _records(metric, subjects, items, progress)
+        records = _records(metric, subjects, items, reference, progress)
     except CompressError as error:
         if error.code != "inputs-differ":
             raise
-        notes = [f"accuracy is not compared: {error.message}; {error.hint}"]
-    return Judgement(metric=metric, first=first.name, records=records, data=_facts(items[0]), notes=notes)
+        notes += [f"accuracy is not compared: {error.message}; {error.hint}"]
+    return Judgement(
+        metric=metric,
+        reference=reference.name,
+        labelled=labelled,
+        records=records,
+        data=_facts(items[0]),
+        notes=notes,
+    )
 
 
 def _records(
-    metric: Metric, subjects: Sequence[Subject], items: Sequence[Items], progress: Progress
+    metric: Metric,
+    subjects: Sequence[Subject],
+    items: Sequence[Items],
+    first: Subject,
+    progress: Progress,
 ) -> dict[str, Records]:
     """One model after another, so that two are in memory at most."""
-    reference = _judged(subjects[0], items[0])
+    reference = _judged(first, items[subjects.index(first)])
     found: dict[str, Records] = {}
     with progress.track("judge", len(items[0]) * len(subjects)) as advance:
         for one, rows in zip(subjects, items, strict=True):
-            judged = reference if one is subjects[0] else _judged(one, rows)
+            judged = reference if one is first else _judged(one, rows)
             found[one.name] = records_of(metric, judged, reference=reference, advance=advance)
     return found
 

@@ -56,9 +56,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run left. `folder` is None where nothing was published."""
+    """What a run left. `folder` is None where nothing was published; what missed its budget is `kept`."""
 
     folder: Path | None
+    kept: Path | None = None
     report: Report
     evidence: Evidence
     exit_code: ExitCode
@@ -105,12 +106,17 @@ def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
         artifact, recipe = _result(plan, settled.trial)
         report, found = _measure(bench, settled)
     code = exit_code(report.gate, user_set=plan.budgets.set_by_user)
-    folder = plan.out
-    if code in (ExitCode.BUDGET_MISSED, ExitCode.INCONCLUSIVE):
-        folder = cache_folder() / "failed" / plan.out.name
-    _publish(plan, folder, artifact, recipe, report, found, render, replace=folder != plan.out)
-    published = folder if folder == plan.out or plan.settings.values.keep_failed else None
-    return Outcome(folder=published, report=report, evidence=found, exit_code=code)
+    missed = code in (ExitCode.BUDGET_MISSED, ExitCode.INCONCLUSIVE)
+    folder = cache_folder() / "failed" / plan.out.name if missed else plan.out
+    with progress.track("keep the artifact" if missed else "publish"):
+        _publish(plan, folder, artifact, recipe, report, found, render, replace=missed)
+    return Outcome(
+        folder=folder if not missed or plan.settings.values.keep_failed else None,
+        kept=folder if missed else None,
+        report=report,
+        evidence=found,
+        exit_code=code,
+    )
 
 
 def set_up(plan: Plan, splits: Splits, work: Path, progress: Progress) -> Bench:
@@ -254,11 +260,12 @@ def _operators(bench: Bench, artifact: Artifact, recipe: Recipe) -> Operators | 
 
 def _savings(bench: Bench, operators: Operators | None) -> list[SavingLine]:
     """What pruning the original would save; of a structure that no step prunes, nothing."""
-    model = bench.plan.model
+    model, progress = bench.plan.model, bench.stopwatch.progress
     try:
-        return saving_lines(model.folder, model.task, parameters=model.parameters, operators=operators)
+        with progress.track("look for what pruning would save"):
+            return saving_lines(model.folder, model.task, parameters=model.parameters, operators=operators)
     except CompressError as error:
-        bench.stopwatch.progress.note(f"what pruning would save is not known: {error.message}")
+        progress.note(f"what pruning would save is not known: {error.message}")
         return []
 
 
