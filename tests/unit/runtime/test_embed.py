@@ -150,7 +150,10 @@ def test_a_prompt_and_a_width_are_read_from_the_models_files(tmp_path):
     (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(use))
     hidden = np.random.default_rng(0).standard_normal((1, 9, 4)).astype(np.float32)
     outputs, feeds = {"last_hidden_state": hidden}, {"attention_mask": np.ones((1, 9), dtype=np.int64)}
-    skipped = len(Tokenizer.from_file(str(tmp_path / "tokenizer.json")).encode(use["prompts"]["query"])) - 1
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    skipped = len(tokenizer.encode(use["prompts"]["query"])) - 1
+    tokenizer.enable_padding(length=64)  # as many models of sentence-transformers have it written
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
     expected = hidden[:, skipped:, :2].mean(axis=1)
     np.testing.assert_allclose(load_head(tmp_path).apply(outputs, feeds), expected, atol=1e-6)
     lengths = np.linalg.norm(load_head(tmp_path).apply(outputs, feeds, normalize=True), axis=1)
