@@ -34,6 +34,8 @@ class Head:
     modules: tuple[Module, ...] = ()
     width: int | None = None
     """How many numbers of each embedding are given; None gives all."""
+    similarity: str = "cosine"
+    """How two embeddings are compared: by `cosine`, `dot`, `euclidean` or `manhattan`."""
 
     def apply(
         self,
@@ -56,6 +58,16 @@ class Head:
             vectors = plain_embedding(outputs, feeds)
         vectors = vectors[..., : self.width].astype(np.float32, copy=False)
         return unit(vectors) if normalize else vectors
+
+    def similarities(self, outputs: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Compare the first half of a batch with the second: float64 (B / 2,), larger for what is alike."""
+        unit_length = True if self.similarity == "cosine" else None
+        vectors = self.apply(outputs, feeds, normalize=unit_length).astype(np.float64)
+        first, second = np.split(vectors, 2)
+        if self.similarity in ("cosine", "dot"):
+            return np.asarray((first * second).sum(axis=-1))
+        order = 2 if self.similarity == "euclidean" else 1
+        return np.asarray(-np.linalg.norm(first - second, ord=order, axis=-1))
 
     def _through_modules(
         self, outputs: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray], normalize: bool | None
@@ -125,7 +137,8 @@ def load_head(folder: Path) -> Head:
         if kind not in ("Transformer", "Dropout"):
             modules.append(_module(kind, contained(folder, entry.path), model=folder))
     use = read_settings(folder / "config_sentence_transformers.json")
-    return Head(tuple(modules), width=use.get("truncate_dim"))
+    similarity = use.get("similarity_fn_name") or "cosine"
+    return Head(tuple(modules), width=use.get("truncate_dim"), similarity=similarity)
 
 
 def _module(kind: str, folder: Path, *, model: Path) -> Module:
