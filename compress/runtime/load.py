@@ -96,7 +96,9 @@ class LoadedModel:
         if not isinstance(self._engine.preprocessor, TextPreprocessor):
             return 0
         rows, _ = self._rows(items)
-        return sum(len(encoding) for encoding in self._engine.preprocessor.encodings(rows))
+        text = self._engine.preprocessor
+        read = [row[:1] for row in text.windows(rows)] if text.cuts else text.windows(rows)
+        return sum(len(window) for windows in read for window in windows)
 
     def encode(self, items: Any, *, batch_size: int = 32, normalize: bool | None = None) -> np.ndarray:
         """Embeddings (N, D) float32 of texts, pictures or sounds; of one item (D,).

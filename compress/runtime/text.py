@@ -108,8 +108,18 @@ class TextPreprocessor:
         return list(encodings)
 
     def windows(self, rows: Sequence[Mapping[str, Any]]) -> list[list[Encoding]]:
-        """All windows of each row: more than one where a context is longer than the model takes."""
+        """All windows of each row: more than one where it is longer than the model takes."""
         return [[encoding, *encoding.overflowing] for encoding in self.encodings(rows)]
+
+    @property
+    def overlap(self) -> int:
+        """Tokens that two windows of a text whose tokens are classified share."""
+        return int((self.tokenizer.truncation or {}).get("stride", 0))
+
+    @property
+    def cuts(self) -> bool:
+        """Whether what is longer than the model takes is left out, and not read in windows."""
+        return self.settings.task not in ("question-answering", "token-classification")
 
     def batch(self, encodings: Sequence[Encoding]) -> dict[str, np.ndarray]:
         """The arrays of encodings, each (batch, longest) in the type that the graph asks for."""
