@@ -113,7 +113,7 @@ def _encoded(
     text, size = _text(engine), _size(engine, batch_size)
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
-        encodings = text.encodings(part)
+        encodings = text.cut(text.encodings(part))
         yield from zip(part, encodings, _logits(engine, encodings), strict=True)
 
 

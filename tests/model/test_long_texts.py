@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import random
+import warnings
+from dataclasses import replace
 
 import pytest
 import torch
 
+from compress.graph.session import TensorSpec
 from compress.measure.torch_runner import TorchRunner
+from compress.pipeline.tokenizer import told_cut
 from compress.runtime.answers import spans
 from compress.runtime.engine import Engine
+from compress.runtime.load import CutText, LoadedModel, warn_cut
 from compress.runtime.text import load_text
 from tests import tiny
 
@@ -83,3 +88,36 @@ def test_every_word_of_a_long_list_has_the_tag_of_the_window_around_it(engine):
                 offered.setdefault(word, set()).add(NAMES[int(classes[number, position])])
     assert len(tags) == 200
     assert all(tag in offered[word] for word, tag in enumerate(tags))
+
+
+def test_texts_that_are_cut_are_told(tmp_path, tagger):
+    rows = [{"text": " ".join(words(count, count))} for count in (5, 62, 63, 100)]
+    task, inputs = "text-classification", [TensorSpec("input_ids", "int64", (None, None))]
+    text = load_text(tagger, task=task, inputs=inputs)
+    assert told_cut(text, rows, name="data") == [
+        "data: 2 of 4 texts are longer than the 64 tokens that the model takes, their end is not read"
+    ]
+    assert told_cut(text, rows[:2], name="data") == []
+    embedder = load_text(tagger, task="feature-extraction", inputs=inputs)
+    pairs = [{"text": "a", "text_pair": rows[3]["text"]}, {"text": "a", "text_pair": "b"}]
+    assert told_cut(embedder, pairs, name="calibration")[0].startswith("calibration: 1 of 2 texts")
+    for task in ("token-classification", "text-generation"):
+        assert told_cut(load_text(tagger, task=task, inputs=inputs), rows, name="data") == []
+    questions = [{"question": "why ?", "context": rows[3]["text"]}]
+    answerer = load_text(tagger, task="question-answering", inputs=inputs)
+    assert told_cut(answerer, questions, name="data") == []
+
+
+def test_a_loaded_model_warns_of_texts_that_it_cuts(engine, tagger):
+    text = load_text(tagger, task="fill-mask", inputs=engine.runner.inputs)
+    text.on_cut = warn_cut
+    model = LoadedModel(replace(engine, preprocessor=text), task="fill-mask")
+    long = "[MASK] " + " ".join(words(100, 1))
+    with pytest.warns(CutText, match="2 texts are longer than the 64 tokens that the model takes"):
+        model.predict([long, "a [MASK]", long])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(["a [MASK]"])
+        LoadedModel(engine, task=TASK).predict(long)
+    assert LoadedModel(engine, task=TASK).count_tokens([long]) > 100
+    assert model.count_tokens([long]) == 64
