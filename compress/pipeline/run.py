@@ -131,7 +131,7 @@ def set_up(plan: Plan, splits: Splits, work: Path, progress: Progress) -> Bench:
     executor.inputs = tuple(Spec(name=one.name, dtype=one.dtype, shape=one.shape) for one in inputs)
     executor.processor = base.artifact.folder
     preprocessor = load_preprocessor(base.artifact.folder, task=plan.model.task, inputs=inputs)
-    told = check_data(plan.model.folder, preprocessor, splits, note=progress.note)
+    told = check_data(plan.model.folder, base.artifact.folder, preprocessor, splits, note=progress.note)
     return Bench(
         told=told,
         plan=plan,

@@ -12,10 +12,12 @@ from compress.core.errors import CompressError
 from compress.core.profile import ModelKind
 from compress.core.scripts import VARIED
 from compress.core.visible import visible
+from compress.graph.cached import SETTINGS
 from compress.graph.session import TensorSpec
 from compress.model.padding import refuse_unpadded
 from compress.model.tokenizer import load_tokenizer, refuse_beyond_table
 from compress.runtime.files import read_settings
+from compress.runtime.genai_tokenizer import told_genai
 from compress.runtime.limits import embedding_rows
 from compress.runtime.text import TextPreprocessor, load_text
 
@@ -64,13 +66,14 @@ def check_tokenizer(model: Model, *, note: Callable[[str], None]) -> None:
 
 
 def check_data(
-    source: Path, preprocessor: Preprocessor, splits: Splits, *, note: Callable[[str], None]
+    source: Path, artifact: Path, preprocessor: Preprocessor, splits: Splits, *, note: Callable[[str], None]
 ) -> list[str]:
     """Compare the tokens of the user's texts with transformers', and say what the model will not see.
 
     Args:
         source: The checkpoint's folder.
-        preprocessor: That of its fp32 artifact.
+        artifact: The folder of its fp32 artifact.
+        preprocessor: That artifact's.
         splits: The user's data.
         note: Takes the lines that are returned, too.
 
@@ -87,6 +90,8 @@ def check_data(
     told = told_cut(preprocessor, splits.items.rows, name="data")
     if splits.unlabelled is not None:
         told += told_cut(preprocessor, splits.unlabelled.rows, name="calibration")
+    if (artifact / SETTINGS).is_file():
+        told += told_genai(artifact, [first for first, _ in pairs])
     for line in told:
         note(line)
     return told
