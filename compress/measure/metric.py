@@ -87,6 +87,13 @@ class Batch:
     targets: np.ndarray | None = None
     original: Batch | None = None
 
+    def windows(self) -> list[list[int]]:
+        """The inputs that each row was made into."""
+        groups: list[list[int]] = [[] for _ in self.rows]
+        for number, owner in enumerate(self.owners):
+            groups[owner].append(number)
+        return groups
+
 
 class Comparison(NamedTuple):
     """The metric of the reference and of a contender, how much was lost (positive: worse; for

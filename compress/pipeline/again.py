@@ -18,9 +18,11 @@ from compress.model.safety import read_json
 from compress.pipeline.judge import columns_of
 from compress.pipeline.remotely import contenders_on, describe
 from compress.pipeline.speed import threads_of
+from compress.pipeline.tokenizer import told_cut
 from compress.pipeline.workloads import feeds_of, workloads_of
 from compress.runtime.files import same_tokenizer
 from compress.runtime.preprocess import load_preprocessor
+from compress.runtime.text import TextPreprocessor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -173,6 +175,9 @@ def evaluate_again(
         offline=settings.offline,
         limit=settings.limit,
     )
+    if isinstance(preprocessor, TextPreprocessor):
+        for line in told_cut(preprocessor, items.rows, name="data"):
+            progress.note(line)
     metric = choose_metric(
         subject.task, labelled=items.labelled, name=settings.metric, config=config_of(subject)
     )

@@ -29,14 +29,13 @@ from compress.pipeline.rows import write_rows
 from compress.pipeline.savings import saving_lines
 from compress.pipeline.settle import judge_on_test
 from compress.pipeline.speed import Stopwatch
-from compress.pipeline.tokenizer import check_rows
+from compress.pipeline.tokenizer import check_data
 from compress.pipeline.trial import Scores, run_trial
 from compress.pipeline.workloads import headline_of
 from compress.runtime.preprocess import load_preprocessor
-from compress.runtime.text import TextPreprocessor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from compress.core.artifact import Progress
@@ -75,6 +74,8 @@ class Bench:
     executor: Executor
     judge: Judge
     stopwatch: Stopwatch | Estimator
+    told: Sequence[str] = ()
+    """What was noticed of the data, for the report."""
 
     @property
     def source(self) -> Artifact:
@@ -136,11 +137,9 @@ def set_up(plan: Plan, splits: Splits, work: Path, progress: Progress) -> Bench:
     executor.inputs = tuple(Spec(name=one.name, dtype=one.dtype, shape=one.shape) for one in inputs)
     executor.processor = base.artifact.folder
     preprocessor = load_preprocessor(base.artifact.folder, task=plan.model.task, inputs=inputs)
-    if isinstance(preprocessor, TextPreprocessor):
-        check_rows(plan.model.folder, preprocessor, splits.items.rows)
-    if isinstance(preprocessor, TextPreprocessor):
-        check_rows(plan.model.folder, preprocessor, splits.items.rows)
+    told = check_data(plan.model.folder, base.artifact.folder, preprocessor, splits, note=progress.note)
     return Bench(
+        told=told,
         plan=plan,
         splits=splits,
         base=base,
@@ -198,6 +197,7 @@ def _measure(bench: Bench, settled: Settled) -> tuple[Report, Evidence]:
     accuracy, plain = settled.accuracy, settled.uncalibrated
     other = elsewhere(bench.judge, artifact.graph, recipe, task=plan.model.task)
     notes = [
+        *bench.told,
         *told_beside(plain, accuracy),
         *told_elsewhere(other),
         *told_tokens(artifact.folder, bench.base.artifact.folder, bench.splits.test.rows),

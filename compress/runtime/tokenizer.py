@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from tokenizers import Encoding
 
+WINDOW_OVERLAP = 128
+"""Tokens that two windows of a long text share (Devlin et al. 2019)."""
+
 
 def read_tokenizer(folder: Path) -> Tokenizer:
     """Read `tokenizer.json` with the padding and truncation that may be written in it.
@@ -51,7 +54,10 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def cut_at(tokenizer: Tokenizer, length: int, *, side: str, task: str) -> None:
-    """Have a tokenizer truncate texts as transformers does; contexts of questions are read in windows.
+    """Have a tokenizer truncate texts as transformers does.
+
+    Nothing is lost of contexts of questions and of texts whose tokens are classified: they are read in
+    windows that overlap.
 
     Args:
         tokenizer: What is set.
@@ -61,8 +67,15 @@ def cut_at(tokenizer: Tokenizer, length: int, *, side: str, task: str) -> None:
     """
     if task == "question-answering":
         tokenizer.no_truncation()
+    elif task == "token-classification":
+        tokenizer.enable_truncation(length, stride=overlap_of(length), strategy="longest_first")
     else:
         tokenizer.enable_truncation(length, strategy="longest_first", direction=side)
+
+
+def overlap_of(length: int) -> int:
+    """Return the tokens that two windows of at most `length` tokens share."""
+    return min(WINDOW_OVERLAP, length // 4)
 
 
 def encode_at_least(tokenizer: Tokenizer, text: str, room: int) -> Encoding:
