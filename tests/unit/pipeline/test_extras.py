@@ -31,4 +31,3 @@ def test_another_recipe_is_enough():
     refuse_all_missing_extras([OPENVINO, PLAIN])
     with pytest.raises(CompressError, match="openvino"):
         refuse_all_missing_extras([OPENVINO, BITS])
-
