@@ -52,6 +52,12 @@ def without_texts(
     return [row for row in rows if not seen & _texts(row)]
 
 
+def mixed(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows of both, spread evenly, so that any beginning holds both in their shares."""
+    placed = [((at + 0.5) / len(rows), row) for rows in (first, second) for at, row in enumerate(rows)]
+    return [row for _, row in sorted(placed, key=lambda one: one[0])]
+
+
 def load_unlabelled(
     sources: Sequence[str],
     *,

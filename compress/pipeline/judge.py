@@ -11,7 +11,7 @@ from compress.core.profile import ModelKind
 from compress.data.general import breadth, general_rows
 from compress.data.items import load_items
 from compress.data.split import split_in_three
-from compress.data.unlabelled import load_unlabelled, without_texts
+from compress.data.unlabelled import load_unlabelled, mixed, without_texts
 from compress.graph.session import open_runner
 from compress.measure.catalogue import choose_metric
 from compress.measure.evaluate import evaluate
@@ -53,7 +53,7 @@ class Splits:
     test: Items
     metric: Metric
     unlabelled: Unlabelled | None = None
-    """What steps calibrate on instead, where the user gave something for it."""
+    """What steps calibrate on, too, where the user gave something for it."""
     general: tuple[Mapping[str, Any], ...] = ()
     """Shipped text that steps calibrate on beside it, where there is too little to heal on."""
 
@@ -74,11 +74,16 @@ class Splits:
         return [dict(row) for row in (*self.own_rows(task), *self.general)]
 
     def own_rows(self, task: str) -> list[Mapping[str, Any]]:
-        """Return the user's rows to calibrate on. Embedders of pairs see each text by itself, without those
-        that rows they learn nothing from hold, too.
+        """Return the user's rows to calibrate on: what was given for it, and the part of the data that
+        neither chooses nor tests. Without either, the rows that choose calibrate.
         """
-        if self.unlabelled is not None:
-            return list(self.unlabelled.rows)
+        given = [] if self.unlabelled is None else list(self.unlabelled.rows)
+        if given and self.calibration is self.choice:
+            return given
+        return mixed(given, self._labelled_rows(task))
+
+    def _labelled_rows(self, task: str) -> list[Mapping[str, Any]]:
+        """Embedders of pairs see each text by itself, without those that judged rows hold, too."""
         if task != "feature-extraction":
             return list(self.calibration.rows)
         rows = _single_texts(self.calibration.rows)
