@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tokenizers import Tokenizer, normalizers
 
 from compress.core.errors import CompressError
+from compress.core.regular_files import read_bytes
 from compress.core.visible import visible
 from compress.runtime.files import read_settings
 
@@ -27,11 +28,13 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         CompressError: The file is missing or damaged.
     """
     path = folder / "tokenizer.json"
-    if not path.is_file():
-        hint = "save it with AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER)"
-        raise CompressError("tokenizer-missing", f"{folder} has no tokenizer.json", hint=hint)
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        content = read_bytes(path, code="tokenizer-invalid")
+    except FileNotFoundError:
+        hint = "save it with AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER)"
+        raise CompressError("tokenizer-missing", f"{folder} has no tokenizer.json", hint=hint) from None
+    try:
+        tokenizer = Tokenizer.from_buffer(content)
     except Exception as error:  # tokenizers raises Exception itself
         reason = str(error).splitlines()[0]
         raise CompressError(
