@@ -16,6 +16,7 @@ def plan(
     task: o.Task = None,
     data: o.Data = None,
     column: o.Column = None,
+    label_map: o.LabelMap = None,
     calibration: o.Calibration = None,
     max_drop: o.MaxDrop = None,
     min_speedup: o.MinSpeedup = None,

@@ -16,14 +16,21 @@ from compress.data.hub import hub_files, parse_hub_name, preferred_split
 from compress.data.media import media_files, read_media, refuse_unreadable, spilled
 from compress.data.packed import PACKED_SUFFIXES
 from compress.data.sample import SAMPLE_LICENCE, SAMPLE_SOURCE, sample_passages
+from compress.data.several import one_hot_columns
 from compress.data.table import Table, joined
 from compress.data.tables import TABLE_SUFFIXES, is_table, read_parquet, read_table
-from compress.data.values import canonical_rows
+from compress.data.targets import Outputs
+from compress.data.unjudged import is_labelled, notes_on_answers
+from compress.data.values import MAY_LACK_ANSWER, canonical_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-ANSWERS = ("label", "tags", "answers", "transcript")
+    from compress.data.labels import LabelMap
+
+FLAGS = "labels of all columns"
+"""The column that is made of one column a class."""
+ANSWERS = ("label", "tags", "answers", "transcript", MAY_LACK_ANSWER)
 """Columns that hold what a model should say; all others are what it is given."""
 
 
@@ -51,6 +58,8 @@ class Items:
     """One digest a row, of what the model is given and not of the answer: equal for duplicates."""
     notes: tuple[str, ...] = ()
     """What the user should know of how the data was read."""
+    label_map: LabelMap | None = None
+    """Which class each written label is, where labels are classes."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,6 +78,8 @@ def load_items(
     modality: str | None = None,
     columns: Mapping[str, str] | None = None,
     labels: Mapping[str, int] | None = None,
+    problem: str | None = None,
+    label_map: Mapping[str, str] | None = None,
     offline: bool = False,
     limit: int | None = None,
     spill: Path | None = None,
@@ -77,7 +88,9 @@ def load_items(
 
     `modality` (`text`, `image`, `audio`) is told by the task, except for feature extraction.
     `columns` maps canonical names to columns of the source, where guessing them is not wanted.
-    `labels` is the model's `label2id`. At most `limit` rows are taken, spread evenly over the source.
+    `labels` are the model's classes by name (`class_ids`), `problem` is its `problem_type`, and
+    `label_map` says which class each label is where the user said so. At most `limit` rows are taken,
+    spread evenly over the source.
     Pictures and sounds that lie inside a table are written to the folder `spill`, if it is given, so
     that every row holds a path; else such a row holds bytes.
     Without a source, texts come from the sample that ships with the package.
@@ -91,7 +104,10 @@ def load_items(
         return _sample(task, modality, limit)
     table = read_source(source, task=task, modality=modality, offline=offline, limit=limit)
     chosen = choose_columns(table, task=task, modality=modality, given=columns or {})
-    rows = canonical_rows(table, chosen, task=task, labels=labels)
+    outputs = Outputs(task=task, labels=labels or {}, problem=problem, given=label_map or {})
+    table, chosen = _with_flags(table, chosen, outputs)
+    canonical = canonical_rows(table, chosen, outputs)
+    rows = canonical.rows
     if modality != "text":
         refuse_unreadable(rows, modality)
         rows = spilled(rows, modality, spill) if spill else rows
@@ -103,9 +119,21 @@ def load_items(
         rows,
         columns={name: table.origin.get(column, column) for name, column in kept.items()},
         source=table.source,
-        labelled=_labelled(rows, task),
-        notes=table.notes,
+        labelled=is_labelled(rows, task),
+        notes=[*table.notes, *notes_on_answers(rows, task, table, chosen)],
+        label_map=canonical.label_map,
     )
+
+
+def _with_flags(table: Table, chosen: dict[str, str], outputs: Outputs) -> tuple[Table, dict[str, str]]:
+    """The table with a column of lists where each class of the model has a column of its own."""
+    found = one_hot_columns(table.names, outputs.labels) if outputs.several and "label" not in chosen else {}
+    if not found:
+        return table, chosen
+    ordered = sorted(found, key=found.__getitem__)
+    rows = tuple({**row, FLAGS: [row.get(name) for name in ordered]} for row in table.rows)
+    origin = {**table.origin, FLAGS: f"{len(ordered)} columns, {ordered[0]} to {ordered[-1]}"}
+    return replace(table, rows=rows, origin=origin), {**chosen, "label": FLAGS}
 
 
 def modality_of(task: str) -> str:
@@ -123,6 +151,7 @@ def make_items(
     labelled: bool,
     licence: str | None = None,
     notes: Sequence[str] = (),
+    label_map: LabelMap | None = None,
 ) -> Items:
     """Items of rows that are in canonical columns already, with their digests."""
     keys = tuple(_key(row) for row in rows)
@@ -135,6 +164,7 @@ def make_items(
         digest=_digest(rows, keys),
         keys=keys,
         notes=tuple(notes),
+        label_map=label_map,
     )
 
 
@@ -266,15 +296,3 @@ def _stem(path: Path) -> str:
 def _without_blanks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without the empty lines of running text; a row with an answer stays, whatever its text."""
     return [row for row in rows if set(row) != {"text"} or row["text"].strip()]
-
-
-def _labelled(rows: Sequence[Mapping[str, Any]], task: str) -> bool:
-    answer = {
-        "token-classification": "tags",
-        "question-answering": "answers",
-        "question-answer": "answers",
-        "automatic-speech-recognition": "transcript",
-    }.get(task, "label")
-    if task == "feature-extraction" and "text_pair" not in rows[0]:
-        return False
-    return all(row.get(answer) is not None and row.get(answer) != [] for row in rows)

@@ -16,15 +16,16 @@ from compress.core.comparison import Compared, Comparison, Standing
 from compress.core.errors import CompressError
 from compress.core.profile import load_profile, priced
 from compress.core.report import TargetFacts
-from compress.data.items import load_items, modality_of
+from compress.data.items import modality_of
 from compress.measure.catalogue import choose_metric
 from compress.measure.confinement import NO_LIMITS, confinement_of
 from compress.measure.host import detect_host, differences, on_host
+from compress.measure.label_check import chance_note, refuse_doubtful
 from compress.measure.metric import Tools
 from compress.measure.roofline import FIT
 from compress.measure.side_by_side import Judged, records_of
 from compress.pipeline.again import config_of, refuse_mixed
-from compress.pipeline.judge import columns_of
+from compress.pipeline.data import data_notes, read_items
 from compress.pipeline.paces import estimate_paces, measure_paces
 from compress.pipeline.remotely import describe
 from compress.pipeline.workloads import DECODE
@@ -179,15 +180,35 @@ def judge_all(subjects: Sequence[Subject], settings: Settings, *, progress: Prog
     items = [_items(one, settings, preprocessor) for one in subjects]
     metric = _metric(subjects, settings, items[0])
     records: dict[str, Records] = {}
-    notes: list[str] = []
+    notes = data_notes(items[0])
     try:
         _refuse_other_tokens(metric, subjects)
         records = _records(metric, subjects, items, progress)
     except CompressError as error:
         if error.code != "inputs-differ":
             raise
-        notes = [f"accuracy is not compared: {error.message}; {error.hint}"]
+        notes.append(f"accuracy is not compared: {error.message}; {error.hint}")
+    notes += _check_labels(metric, subjects, items, records)
     return Judgement(metric=metric, first=first.name, records=records, data=_facts(items[0]), notes=notes)
+
+
+def _check_labels(
+    metric: Metric, subjects: Sequence[Subject], items: Sequence[Items], records: Mapping[str, Records]
+) -> list[str]:
+    """Say which models are at chance, and refuse a mapping of labels that a model contradicts.
+
+    Raises:
+        CompressError: another order of the labels is far better, or a guess is not confirmed.
+    """
+    found = []
+    for one, own in zip(subjects, items, strict=True):
+        if metric.lift is None or one.name not in records:
+            continue
+        lift = metric.lift(records[one.name])
+        refuse_doubtful(own.label_map, records[one.name], lift)
+        line = chance_note(metric, lift)
+        found += [f"{one.name}: {line}"] if line else []
+    return found
 
 
 def _records(
@@ -215,15 +236,8 @@ def _facts(items: Items) -> dict[str, Any]:
 
 def _items(one: Subject, settings: Settings, preprocessor: Preprocessor) -> Items:
     """The rows, with labels as this model numbers its classes."""
-    return load_items(
-        settings.data,
-        task=one.task,
-        modality=preprocessor.modality or modality_of(one.task),
-        columns=columns_of(settings.column),
-        labels=config_of(one).get("label2id"),
-        offline=settings.offline,
-        limit=settings.limit,
-    )
+    modality = preprocessor.modality or modality_of(one.task)
+    return read_items(settings, task=one.task, modality=modality, config=config_of(one))
 
 
 def _metric(subjects: Sequence[Subject], settings: Settings, items: Items) -> Metric:

@@ -33,7 +33,7 @@ from compress.pipeline.workloads import headline_of
 from compress.runtime.preprocess import load_preprocessor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from compress.core.artifact import Progress
@@ -89,13 +89,14 @@ def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
     splits = prepare_items(plan, note=progress.note)
     with workspace() as work:
         bench = set_up(plan, splits, work, progress)
+        said = bench.judge.check_labels()
         scores = Scores(plan, bench.judge)
         candidates = make_candidates(plan, bench.executor, bench.source, keeps=scores.keeps)
         trial = run_trial(
             plan, base=bench.base, candidates=candidates, scores=scores, stopwatch=bench.stopwatch
         )
         artifact, recipe = _result(plan, trial)
-        report, found = _measure(bench, trial, artifact, recipe)
+        report, found = _measure(bench, trial, artifact, recipe, said)
     code = exit_code(report.gate, user_set=plan.budgets.set_by_user)
     folder = plan.out
     if code in (ExitCode.BUDGET_MISSED, ExitCode.INCONCLUSIVE):
@@ -174,11 +175,14 @@ def _result(plan: Plan, trial: Trial) -> tuple[Artifact, Recipe]:
     return trial.base.artifact, plan.base
 
 
-def _measure(bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe) -> tuple[Report, Evidence]:
+def _measure(
+    bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe, said: Sequence[str]
+) -> tuple[Report, Evidence]:
     plan = bench.plan
     accuracy, plain = _judged(bench, artifact, recipe)
     other = elsewhere(bench.judge, artifact.graph, recipe, task=plan.model.task)
     notes = [
+        *said,
         *told_beside(plain, accuracy),
         *told_elsewhere(other),
         *told_tokens(artifact.folder, bench.base.artifact.folder, bench.splits.test.rows),
