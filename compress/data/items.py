@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from compress.core.errors import CompressError
 from compress.data.arrow import read_saved, saved_splits
 from compress.data.columns import choose_columns
+from compress.data.conversations import conversation_column, with_text
 from compress.data.hub import hub_files, parse_hub_name, preferred_split
 from compress.data.media import media_files, read_media, refuse_unreadable, spilled
 from compress.data.packed import PACKED_SUFFIXES
 from compress.data.sample import SAMPLE_LICENCE, SAMPLE_SOURCE, sample_passages
-from compress.data.several import one_hot_columns
+from compress.data.several import FLAGS, with_flags
 from compress.data.table import Table, joined
 from compress.data.tables import TABLE_SUFFIXES, is_table, read_parquet, read_table
 from compress.data.targets import Outputs
@@ -26,10 +27,9 @@ from compress.data.values import MAY_LACK_ANSWER, canonical_rows
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from compress.data.conversations import WriteChat
     from compress.data.labels import LabelMap
 
-FLAGS = "labels of all columns"
-"""The column that is made of one column a class."""
 ANSWERS = ("label", "tags", "answers", "transcript", MAY_LACK_ANSWER)
 """Columns that hold what a model should say; all others are what it is given."""
 
@@ -80,6 +80,7 @@ def load_items(
     labels: Mapping[str, int] | None = None,
     problem: str | None = None,
     label_map: Mapping[str, str] | None = None,
+    write_chat: WriteChat | None = None,
     offline: bool = False,
     limit: int | None = None,
     spill: Path | None = None,
@@ -90,7 +91,7 @@ def load_items(
     `columns` maps canonical names to columns of the source, where guessing them is not wanted.
     `labels` are the model's classes by name (`class_ids`), `problem` is its `problem_type`, and
     `label_map` says which class each label is where the user said so. At most `limit` rows are taken,
-    spread evenly over the source.
+    spread evenly over the source. `write_chat` writes conversations as a language model's text.
     Pictures and sounds that lie inside a table are written to the folder `spill`, if it is given, so
     that every row holds a path; else such a row holds bytes.
     Without a source, texts come from the sample that ships with the package.
@@ -103,9 +104,13 @@ def load_items(
     if source is None:
         return _sample(task, modality, limit)
     table = read_source(source, task=task, modality=modality, offline=offline, limit=limit)
-    chosen = choose_columns(table, task=task, modality=modality, given=columns or {})
+    given = dict(columns or {})
+    if task == "text-generation" and write_chat and (talk := conversation_column(table, given.get("text"))):
+        table, given = with_text(table, talk, write_chat), {**given, "text": talk}
+    chosen = choose_columns(table, task=task, modality=modality, given=given)
     outputs = Outputs(task=task, labels=labels or {}, problem=problem, given=label_map or {})
-    table, chosen = _with_flags(table, chosen, outputs)
+    if outputs.several and "label" not in chosen and (flags := with_flags(table, outputs.labels)):
+        table, chosen = flags, {**chosen, "label": FLAGS}
     canonical = canonical_rows(table, chosen, outputs)
     rows = canonical.rows
     if modality != "text":
@@ -123,17 +128,6 @@ def load_items(
         notes=[*table.notes, *notes_on_answers(rows, task, table, chosen)],
         label_map=canonical.label_map,
     )
-
-
-def _with_flags(table: Table, chosen: dict[str, str], outputs: Outputs) -> tuple[Table, dict[str, str]]:
-    """The table with a column of lists where each class of the model has a column of its own."""
-    found = one_hot_columns(table.names, outputs.labels) if outputs.several and "label" not in chosen else {}
-    if not found:
-        return table, chosen
-    ordered = sorted(found, key=found.__getitem__)
-    rows = tuple({**row, FLAGS: [row.get(name) for name in ordered]} for row in table.rows)
-    origin = {**table.origin, FLAGS: f"{len(ordered)} columns, {ordered[0]} to {ordered[-1]}"}
-    return replace(table, rows=rows, origin=origin), {**chosen, "label": FLAGS}
 
 
 def modality_of(task: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from compress.data.labels import finite_number, is_blank, label_key, whole_number
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from compress.data.labels import LabelMap
+    from compress.data.table import Table
+
+FLAGS = "labels of all columns"
+"""The column that is made of one column a class."""
 
 
 def as_list(value: Any) -> list[Any] | None:
@@ -63,9 +68,21 @@ def hits(values: Sequence[Any], label_map: LabelMap | None, count: int) -> list[
     return [int(number in numbers) for number in range(count)]
 
 
-def one_hot_columns(names: Sequence[str], labels: Mapping[str, int]) -> dict[str, int]:
-    """Columns called as the model's classes are, one for each class; empty where some are missing."""
-    columns = {label_key(name): name for name in names}
-    keys = {label_key(name): number for name, number in labels.items()}
-    found = {columns[key]: number for key, number in keys.items() if key in columns}
-    return found if len(found) == len(labels) > 1 else {}
+def with_flags(table: Table, labels: Mapping[str, int]) -> Table | None:
+    """Add the column `FLAGS`, a list a row, where each class has a column of flags of its own.
+
+    Args:
+        table: The rows as they were written.
+        labels: The model's classes by name.
+
+    Returns:
+        The table with the lists in the order of the classes; None where some class has no column.
+    """
+    columns = {label_key(name): name for name in table.names}
+    ordered = [columns.get(label_key(name)) for name in sorted(labels, key=labels.__getitem__)]
+    names = [name for name in ordered if name is not None]
+    if len(names) < len(ordered) or len(names) < 2:
+        return None
+    rows = tuple({**row, FLAGS: [row.get(name) for name in names]} for row in table.rows)
+    origin = {**table.origin, FLAGS: f"{len(names)} columns, {names[0]} to {names[-1]}"}
+    return replace(table, rows=rows, origin=origin)

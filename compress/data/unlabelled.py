@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
 from compress.data.columns import choose_columns, is_known_text
+from compress.data.conversations import conversation_column, with_text
 from compress.data.items import ANSWERS, modality_of, read_source
 from compress.data.media import refuse_unreadable
 from compress.data.table import value_of
@@ -19,6 +20,7 @@ from compress.data.values import canonical_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from compress.data.conversations import WriteChat
     from compress.data.table import Table
 
     Row = dict[str, Any]
@@ -54,6 +56,7 @@ def load_unlabelled(
     labels: Mapping[str, int] | None = None,
     problem: str | None = None,
     label_map: Mapping[str, str] | None = None,
+    write_chat: WriteChat | None = None,
     pairs: bool = False,
     offline: bool = False,
     seed: int = 0,
@@ -61,7 +64,8 @@ def load_unlabelled(
     """Read files, folders or Hub data sets, in an order that mixes them (the same at every call).
 
     Models of a single text get every column of text as rows of its own, unless `pairs` says that two
-    texts are one input. A classifier's labels are kept where all of them are the model's (`labels`).
+    texts are one input; `write_chat` writes conversations as text. A classifier's labels are kept where
+    all of them are the model's (`labels`).
 
     Raises:
         CompressError: a source is missing, empty or unreadable, or has nothing of what the task reads.
@@ -72,6 +76,8 @@ def load_unlabelled(
     said = []
     for source in sources:
         table = read_source(source, task=task, modality=modality, offline=offline, limit=None)
+        if task == "text-generation" and write_chat and (talk := conversation_column(table, None)):
+            table = replace(with_text(table, talk, write_chat), names=(talk,))
         columns, found = _rows(table, modality=modality, outputs=outputs, pairs=pairs)
         if not found:
             raise CompressError("data-empty", f"{source} holds nothing to read", hint="check the columns")

@@ -166,7 +166,13 @@ def evaluate_again(
             raise CompressError("artifact-missing", f"'{one.name}' is no artifact", hint=hint)
     runner = open_runner(subject.folder / GRAPH_NAME, runtime=subject.runtime)
     preprocessor = load_preprocessor(subject.folder, task=subject.task, inputs=runner.inputs)
-    items = read_items(settings, task=subject.task, modality=preprocessor.modality, config=config_of(subject))
+    items = read_items(
+        settings,
+        task=subject.task,
+        modality=preprocessor.modality,
+        config=config_of(subject),
+        folder=subject.folder,
+    )
     for line in data_notes(items):
         progress.note(line)
     metric = choose_metric(

@@ -34,6 +34,7 @@ from compress.stats.front import beats, by_interval, by_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from compress.core.artifact import Progress
     from compress.core.settings import Settings
@@ -177,7 +178,7 @@ def judge_all(subjects: Sequence[Subject], settings: Settings, *, progress: Prog
     """
     first = subjects[0]
     preprocessor = load_preprocessor(first.folder, task=first.task, inputs=first.specs())
-    items = [_items(one, settings, preprocessor) for one in subjects]
+    items = [_items(one, settings, preprocessor, template=first.folder) for one in subjects]
     metric = _metric(subjects, settings, items[0])
     records: dict[str, Records] = {}
     notes = data_notes(items[0])
@@ -234,10 +235,10 @@ def _facts(items: Items) -> dict[str, Any]:
     }
 
 
-def _items(one: Subject, settings: Settings, preprocessor: Preprocessor) -> Items:
-    """The rows, with labels as this model numbers its classes."""
+def _items(one: Subject, settings: Settings, preprocessor: Preprocessor, *, template: Path) -> Items:
+    """The rows, with labels as this model numbers its classes; conversations are the same text for all."""
     modality = preprocessor.modality or modality_of(one.task)
-    return read_items(settings, task=one.task, modality=modality, config=config_of(one))
+    return read_items(settings, task=one.task, modality=modality, config=config_of(one), folder=template)
 
 
 def _metric(subjects: Sequence[Subject], settings: Settings, items: Items) -> Metric:

@@ -1,4 +1,4 @@
-"""The user's data as one model reads it: its columns and its classes."""
+"""The user's data as one model reads it: its columns, its classes, its conversations."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from compress.core.errors import CompressError
 from compress.data.items import load_items
 from compress.data.label_map import read_label_map
 from compress.data.labels import class_ids
+from compress.runtime.conversations import ConversationWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from compress.core.settings import Settings
     from compress.data.items import Items
 
 
-def read_items(settings: Settings, *, task: str, modality: str | None, config: Mapping[str, Any]) -> Items:
-    """Read what the settings name for a model with this `config`.
+def read_items(
+    settings: Settings, *, task: str, modality: str | None, config: Mapping[str, Any], folder: Path
+) -> Items:
+    """Read what the settings name for a model with this `config`, whose chat template is in `folder`.
 
     Raises:
         CompressError: The data is missing, empty or does not fit the task, or labels cannot be mapped.
@@ -29,6 +33,7 @@ def read_items(settings: Settings, *, task: str, modality: str | None, config: M
         columns=columns_of(settings.column),
         offline=settings.offline,
         limit=settings.limit,
+        write_chat=ConversationWriter(folder),
         **label_options(settings, config),
     )
 

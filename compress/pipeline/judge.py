@@ -20,6 +20,7 @@ from compress.measure.metric import Tools
 from compress.pipeline.contenders import RESULT
 from compress.pipeline.data import data_notes, label_options, read_items
 from compress.pipeline.predict import kept_tokens
+from compress.runtime.conversations import ConversationWriter
 from compress.runtime.files import same_tokenizer
 from compress.runtime.preprocess import load_preprocessor
 
@@ -91,6 +92,7 @@ def prepare_items(plan: Plan, *, note: Callable[[str], None]) -> Splits:
         task=plan.model.task,
         modality=_MODALITY.get(plan.model.kind, "text"),
         config=plan.model.config,
+        folder=plan.model.folder,
     )
     metric = choose_metric(
         plan.model.task, labelled=items.labelled, name=values.metric, config=plan.model.config
@@ -123,6 +125,7 @@ def _unlabelled(plan: Plan, items: Items, test: Items, *, note: Callable[[str], 
         task=plan.model.task,
         modality=_MODALITY.get(plan.model.kind, "text"),
         **label_options(values, plan.model.config),
+        write_chat=ConversationWriter(plan.model.folder),
         pairs="text_pair" in items.columns and plan.model.task != "feature-extraction",
         offline=values.offline,
         seed=values.seed,
