@@ -42,7 +42,7 @@ def plan(
     from compress.pipeline.plan import describe, make_plan
 
     found = make_plan(model, current(flags), note=console.note)
-    document = describe(found, kept=kept_by_recipe(found, note=console.debug))
+    document = describe(found, kept=kept_by_recipe(found, note=console.note))
     if json:
         console.json(document)
     else:

@@ -20,7 +20,7 @@ from compress.data.sample import SAMPLE_LICENCE, SAMPLE_SOURCE, sample_passages
 from compress.data.several import FLAGS, with_flags
 from compress.data.table import Table, joined
 from compress.data.tables import TABLE_SUFFIXES, is_table, read_parquet, read_table
-from compress.data.targets import Outputs
+from compress.data.targets import Outputs, tag_column_of
 from compress.data.unjudged import is_labelled, notes_on_answers
 from compress.data.values import MAY_LACK_ANSWER, canonical_rows
 
@@ -109,6 +109,8 @@ def load_items(
         table, given = with_text(table, talk, write_chat), {**given, "text": talk}
     chosen = choose_columns(table, task=task, modality=modality, given=given)
     outputs = Outputs(task=task, labels=labels or {}, problem=problem, given=label_map or {})
+    if "tags" in chosen and "tags" not in given and (tags := tag_column_of(table, outputs)):
+        chosen["tags"] = tags
     if outputs.several and "label" not in chosen and (flags := with_flags(table, outputs.labels)):
         table, chosen = flags, {**chosen, "label": FLAGS}
     canonical = canonical_rows(table, chosen, outputs)

@@ -14,12 +14,13 @@ from compress.data.labels import (
     LabelMap,
     finite_number,
     is_blank,
+    is_generic,
     label_key,
     map_labels,
     whole_number,
 )
 from compress.data.table import value_of
-from compress.data.tags import is_ignored, map_tags
+from compress.data.tags import is_ignored, map_tags, parse_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,6 +103,24 @@ def tag_column(
     if mapped is None:
         raise _unknown(cells, sentences, partial(map_tags, known=known), outputs)
     return Column(lambda value, place: mapped.read(words(value, place, column)), mapped.label_map)
+
+
+def tag_column_of(table: Table, outputs: Outputs) -> str | None:
+    """The numbered column of CoNLL whose tags are the model's by name; of several that which tags most words.
+
+    Returns:
+        Its name; None where the table has no numbered columns, or the tags of none are the model's.
+    """
+    if not {"tokens", "tags", "1"} <= set(table.names) or outputs.given or is_generic(outputs.labels):
+        return None
+    tagged: dict[str, int] = {}
+    for name in table.names:
+        if name.isdigit() and all(name in row for row in table.rows):
+            tags = [tag for row in table.rows for tag in row[name]]
+            found = map_tags(set(tags), outputs.known(()))
+            if found is not None and (found.label_map.exact or found.rewritten):
+                tagged[name] = sum(parse_tag(tag).kind != "" for tag in tags)
+    return max(tagged, key=lambda name: (tagged[name], int(name)), default=None)
 
 
 @dataclass(frozen=True)

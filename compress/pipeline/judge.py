@@ -67,13 +67,14 @@ class Splits:
 
 
 def kept_by_recipe(plan: Plan, *, note: Callable[[str], None]) -> dict[str, dict[str, float]]:
-    """By recipe, what its own vocabulary leaves of each tensor. Data is read where a recipe cuts one.
+    """By recipe, what its own vocabulary leaves of each tensor. Data is read where it is named, so that what
+    `run` would refuse of it is refused here, and where a recipe cuts a vocabulary.
 
     Raises:
         CompressError: the data is missing or does not fit, or the vocabulary cannot be cut.
     """
     cutting = [one for one in plan.recipes if any(step.name == "prune.vocabulary" for step in one.steps)]
-    if not cutting:
+    if not cutting and plan.settings.values.data is None:
         return {}
     rows, model = prepare_items(plan, note=note).calibration_rows(plan.model.task), plan.model
     source = Artifact(kind=ArtifactKind.CHECKPOINT, folder=model.folder, task=model.task)
