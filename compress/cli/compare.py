@@ -26,6 +26,7 @@ def compare(
     task: o.Task = None,
     data: o.Data = None,
     column: o.Column = None,
+    label_map: o.LabelMap = None,
     metric: o.Metric = None,
     watts: o.Watts = None,
     price_per_hour: o.Price = None,

@@ -29,6 +29,7 @@ def run(
     task: o.Task = None,
     data: o.Data = None,
     column: o.Column = None,
+    label_map: o.LabelMap = None,
     calibration: o.Calibration = None,
     metric: o.Metric = None,
     max_drop: o.MaxDrop = None,
@@ -39,6 +40,7 @@ def run(
     watts: o.Watts = None,
     price_per_hour: o.Price = None,
     out: o.Out = None,
+    allow_chance: o.AllowChance = False,
     overwrite: Annotated[bool, typer.Option(help="Replace an artifact that is there.")] = False,
     allow_fp32: Annotated[
         bool, typer.Option("--allow-fp32", help="Publish the fp32 graph when nothing beats it.")

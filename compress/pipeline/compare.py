@@ -16,15 +16,16 @@ from compress.core.comparison import Compared, Comparison, Standing
 from compress.core.errors import CompressError
 from compress.core.profile import load_profile, priced
 from compress.core.report import TargetFacts
-from compress.data.items import load_items, modality_of
+from compress.data.items import modality_of
 from compress.measure.catalogue import choose_metric
 from compress.measure.confinement import NO_LIMITS, confinement_of
 from compress.measure.host import detect_host, differences, on_host
+from compress.measure.label_check import chance_note, refuse_doubtful
 from compress.measure.metric import Tools
 from compress.measure.roofline import FIT
 from compress.measure.side_by_side import Judged, records_of
 from compress.pipeline.again import config_of, refuse_mixed
-from compress.pipeline.judge import columns_of
+from compress.pipeline.data import data_notes, read_items
 from compress.pipeline.paces import estimate_paces, measure_paces
 from compress.pipeline.reference import reference_of
 from compress.pipeline.remotely import describe
@@ -34,6 +35,7 @@ from compress.stats.front import beats, by_interval, by_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from compress.core.artifact import Progress
     from compress.core.settings import Settings
@@ -186,19 +188,22 @@ def judge_all(subjects: Sequence[Subject], settings: Settings, *, progress: Prog
     """
     first = subjects[0]
     preprocessor = load_preprocessor(first.folder, task=first.task, inputs=first.specs())
-    items = [_items(one, settings, preprocessor) for one in subjects]
+    items = [_items(one, settings, preprocessor, template=first.folder) for one in subjects]
     labelled = items[0].labelled
     reference = reference_of(subjects, labelled=labelled)
     metric = _metric(subjects, settings, items[0])
     records: dict[str, Records] = {}
-    notes = [] if labelled or reference is first else [f"without labels, compared with {reference.name}"]
+    notes = data_notes(items[0])
+    if not labelled and reference is not first:
+        notes.append(f"without labels, compared with {reference.name}")
     try:
         _refuse_other_tokens(metric, subjects)
         records = _records(metric, subjects, items, reference, progress)
     except CompressError as error:
         if error.code != "inputs-differ":
             raise
-        notes += [f"accuracy is not compared: {error.message}; {error.hint}"]
+        notes.append(f"accuracy is not compared: {error.message}; {error.hint}")
+    notes += _check_labels(metric, subjects, items, records)
     return Judgement(
         metric=metric,
         reference=reference.name,
@@ -207,6 +212,25 @@ def judge_all(subjects: Sequence[Subject], settings: Settings, *, progress: Prog
         data=_facts(items[0]),
         notes=notes,
     )
+
+
+def _check_labels(
+    metric: Metric, subjects: Sequence[Subject], items: Sequence[Items], records: Mapping[str, Records]
+) -> list[str]:
+    """Say which models are at chance, and refuse a mapping of labels that a model contradicts.
+
+    Raises:
+        CompressError: another order of the labels is far better, or a guess is not confirmed.
+    """
+    found = []
+    for one, own in zip(subjects, items, strict=True):
+        if metric.lift is None or one.name not in records:
+            continue
+        lift = metric.lift(records[one.name])
+        refuse_doubtful(own.label_map, records[one.name], lift)
+        line = chance_note(metric, lift)
+        found += [f"{one.name}: {line}"] if line else []
+    return found
 
 
 def _records(
@@ -236,17 +260,10 @@ def _facts(items: Items) -> dict[str, Any]:
     }
 
 
-def _items(one: Subject, settings: Settings, preprocessor: Preprocessor) -> Items:
-    """The rows, with labels as this model numbers its classes."""
-    return load_items(
-        settings.data,
-        task=one.task,
-        modality=preprocessor.modality or modality_of(one.task),
-        columns=columns_of(settings.column),
-        labels=config_of(one).get("label2id"),
-        offline=settings.offline,
-        limit=settings.limit,
-    )
+def _items(one: Subject, settings: Settings, preprocessor: Preprocessor, *, template: Path) -> Items:
+    """The rows, with labels as this model numbers its classes; conversations are the same text for all."""
+    modality = preprocessor.modality or modality_of(one.task)
+    return read_items(settings, task=one.task, modality=modality, config=config_of(one), folder=template)
 
 
 def _metric(subjects: Sequence[Subject], settings: Settings, items: Items) -> Metric:

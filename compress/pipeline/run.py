@@ -95,6 +95,7 @@ def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
     splits = prepare_items(plan, note=progress.note)
     with workspace() as work:
         bench = set_up(plan, splits, work, progress)
+        notes = bench.judge.check_labels()
         scores = Scores(plan, bench.judge)
         candidates = make_candidates(plan, bench.executor, bench.source, keeps=scores.keeps)
         trial = run_trial(
@@ -105,7 +106,7 @@ def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
             trial, plan=plan, judge=bench.judge, executor=bench.executor, source=bench.source
         )
         artifact, recipe = _result(plan, settled.trial)
-        report, found = _measure(bench, settled)
+        report, found = _measure(bench, settled, notes)
     code = exit_code(report.gate, user_set=plan.budgets.set_by_user)
     missed = code in (ExitCode.BUDGET_MISSED, ExitCode.INCONCLUSIVE)
     folder = cache_folder() / "failed" / plan.out.name if missed else plan.out
@@ -191,12 +192,14 @@ def _result(plan: Plan, trial: Trial) -> tuple[Artifact, Recipe]:
     return trial.base.artifact, plan.base
 
 
-def _measure(bench: Bench, settled: Settled) -> tuple[Report, Evidence]:
+def _measure(bench: Bench, settled: Settled, data_notes: Sequence[str]) -> tuple[Report, Evidence]:
+    """Time the settled candidate and put its report together; `data_notes` say how the data was read."""
     plan, trial = bench.plan, settled.trial
     artifact, recipe = _result(plan, trial)
     accuracy, plain = settled.accuracy, settled.uncalibrated
     other = elsewhere(bench.judge, artifact.graph, recipe, task=plan.model.task)
     notes = [
+        *data_notes,
         *bench.told,
         *told_beside(plain, accuracy),
         *told_elsewhere(other),

@@ -11,10 +11,12 @@ import numpy as np
 
 from compress.measure.metric import Comparison, Metric, comparison
 from compress.measure.prepare import pairs
+from compress.stats.chance import above_zero
 from compress.stats.rank import spearman
 
 if TYPE_CHECKING:
     from compress.measure.metric import Arrays, Batch, Records
+    from compress.stats.chance import Lift
 
 
 def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
@@ -32,6 +34,11 @@ def compare(reference: Records, result: Records) -> Comparison:
     return comparison(before, spearman(result["score"], result["label"]))
 
 
+def lift(records: Records) -> Lift:
+    """The correlation; chance gives none."""
+    return above_zero(spearman(records["score"], records["label"]))
+
+
 METRIC = Metric(
     name="spearman",
     kind="task",
@@ -42,4 +49,5 @@ METRIC = Metric(
     prepare=pairs,
     observe=observe,
     compare=compare,
+    lift=lift,
 )
