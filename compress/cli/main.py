@@ -61,11 +61,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CompressError as error:
         return _failed(disk_error(error) or error, words)
     except KeyboardInterrupt:
-        Console().error("interrupted", "run again to go on from the last finished step")
-        return ExitCode.INTERRUPTED
+        result = ExitCode.INTERRUPTED
     except Exception as error:
         return _usage_or_internal(error, words)
+    if result == ExitCode.INTERRUPTED:  # also typer's answer to Ctrl-C, which it takes itself
+        Console().error("interrupted", _interrupted_hint(words))
     return int(result or 0)
+
+
+def _interrupted_hint(words: Sequence[str]) -> str:
+    """Say what is left of a run; other commands keep nothing."""
+    if "run" not in words[:1]:
+        return ""
+    from compress.pipeline.cache import cache_folder
+
+    return f"finished steps are kept in {cache_folder()}: the same command goes on from there"
 
 
 def _failed(error: CompressError, words: Sequence[str]) -> int:

@@ -16,6 +16,7 @@ def plan(
     task: o.Task = None,
     data: o.Data = None,
     column: o.Column = None,
+    label_map: o.LabelMap = None,
     calibration: o.Calibration = None,
     max_drop: o.MaxDrop = None,
     min_speedup: o.MinSpeedup = None,
@@ -41,7 +42,7 @@ def plan(
     from compress.pipeline.plan import describe, make_plan
 
     found = make_plan(model, current(flags), note=console.note)
-    document = describe(found, kept=kept_by_recipe(found, note=console.debug))
+    document = describe(found, kept=kept_by_recipe(found, note=console.note))
     if json:
         console.json(document)
     else:

@@ -11,9 +11,11 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
+from compress.core.links import stays_inside
 from compress.core.locks import own
 from compress.core.renames import sync_path
 from compress.core.storage import full_or_broken
+from compress.core.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,14 +45,14 @@ def folder_digest(folder: Path, names: Iterable[Path] | None = None) -> str:
 
 
 def contained(folder: Path, name: str) -> Path:
-    """The path of `name` inside `folder`.
+    """Find `name` inside `folder`.
 
     Raises:
-        CompressError: the name leads out of the folder (`..`, absolute, or through a link).
+        CompressError: The name leads out of the folder (`..`, absolute, or through a link), or is none.
     """
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        message = f"'{name}' leads out of {folder}"
+    if not stays_inside(folder, path):
+        message = f"'{visible(name)}' leads out of {folder}"
         raise CompressError("path-escapes", message, hint="do not trust this model's files")
     return path
 

@@ -47,6 +47,8 @@ def check_identity(model: Model, *, note: Callable[[str], None]) -> None:
     if task != "text-generation":
         inputs_of(part, model.folder)
         refuse_outputs(part, task)
+    else:
+        _refuse_reading_ahead(module)
     _refuse_without_padding(module)
     if left_out := {name: tensors[name].elements for name in account.unused} | idle:
         note(f"left out, as {task} does not use it: {module_names(left_out)}")
@@ -61,6 +63,18 @@ def _refuse_without_padding(module: Any) -> None:
     if hasattr(module, "score") and module.config.get_text_config().pad_token_id is None:
         message = f"config.json has no pad_token_id, by which {type(module).__name__} tells where a text ends"
         raise CompressError("padding-unknown", message, hint="set it to the tokenizer's padding token")
+
+
+def _refuse_reading_ahead(module: Any) -> None:
+    """Refuse a model that attends to what follows a token: it cannot write a text token by token.
+
+    Raises:
+        CompressError: its attention is bidirectional.
+    """
+    if getattr(module.config.get_text_config(), "use_bidirectional_attention", None) is True:
+        message = f"{type(module).__name__} attends to the tokens that follow (use_bidirectional_attention)"
+        hint = "pass --task feature-extraction if it embeds texts, or set it to false in config.json"
+        raise CompressError("task-unsupported", message, hint=hint)
 
 
 def _idle_weights(module: Any, task: str) -> dict[str, int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from compress.core.errors import CompressError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -11,11 +13,19 @@ if TYPE_CHECKING:
 
 
 def running_part(module: torch.nn.Module, task: str) -> torch.nn.Module:
-    """Select what runs for `task`: the encoder of an encoder-decoder model under `feature-extraction`."""
+    """Select what runs for `task`: the encoder of an encoder-decoder model under `feature-extraction`.
+
+    Raises:
+        CompressError: the encoder is no model of its own.
+    """
     config: Any = module.config
-    if task == "feature-extraction" and getattr(config, "is_encoder_decoder", False):
-        return module.get_encoder() if hasattr(module, "get_encoder") else module
-    return module
+    if task != "feature-extraction" or not getattr(config, "is_encoder_decoder", False):
+        return module
+    encoder: torch.nn.Module = module.get_encoder() if hasattr(module, "get_encoder") else module
+    if not hasattr(encoder, "config"):
+        message = f"the encoder of {type(module).__name__} cannot run by itself in transformers"
+        raise CompressError("task-unsupported", message, hint="choose another model")
+    return encoder
 
 
 def module_names(weights: Mapping[str, int], *, most: int = 4) -> str:

@@ -149,6 +149,10 @@ def _refuse_unknown_type(config: dict[str, Any]) -> None:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
     found = config.get("model_type")
+    if "pretrained_cfg" in config or (isinstance(found, str) and found.startswith("timm")):
+        message = "this is a model of the timm library, which is not supported"
+        hint = "most timm models have a twin in transformers (ViT, DeiT, Swin, ConvNeXt, ResNet ...)"
+        raise CompressError("architecture-unsupported", message, hint=hint)
     if not isinstance(found, str) or found not in CONFIG_MAPPING_NAMES:
         hint = "this transformers does not know it: update it, or check config.json"
         message = f"config.json has model_type {found!r}, which transformers does not know"

@@ -7,7 +7,7 @@ without a transformer all have one, so that only what it lists, and how each par
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -75,7 +75,7 @@ class _Use(BaseModel):
     model_type: str = "SentenceTransformer"
     prompts: dict[str, str] = {}
     default_prompt_name: str | None = None
-    similarity_fn_name: str | None = None
+    similarity_fn_name: Literal["cosine", "dot", "euclidean", "manhattan"] | None = None
     truncate_dim: int | None = Field(default=None, gt=0)
     activation_fn: str | None = None
     keep_in_fp32_modules: Any = None

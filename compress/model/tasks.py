@@ -185,7 +185,7 @@ def model_class(task: str, config: dict[str, Any]) -> Any:
     name = {"automatic-speech-recognition": "AutoModelForCTC"}.get(task)
     kind = getattr(transformers, name) if name else _manager().get_model_class_for_task(task)
     model_type = config.get("model_type")
-    if model_type not in kind._model_mapping._model_mapping and task != "feature-extraction":
+    if model_type not in kind._model_mapping._model_mapping:
         message = f"transformers has no {task} model of type '{model_type}'"
         raise CompressError("task-unsupported", message, hint="choose another --task")
     return kind

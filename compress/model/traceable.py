@@ -22,6 +22,9 @@ _MISSING = {
 }
 
 
+_RANDOM = {"vit_mae": "it hides a random part of each picture"}
+
+
 def refuse_untraceable(config: Mapping[str, Any]) -> None:
     """Refuse a `config.json` of an architecture that cannot be exported.
 
@@ -33,3 +36,7 @@ def refuse_untraceable(config: Mapping[str, Any]) -> None:
         message = f"'{kind}' models cannot be exported to ONNX with texts of any length: {_MISSING[kind]}"
         hint = "choose a model of another architecture (bert, modernbert, llama and most others export)"
         raise CompressError("architecture-untraceable", message, hint=hint)
+    if kind in _RANDOM:
+        message = f"'{kind}' models answer differently each time: {_RANDOM[kind]}"
+        hint = "give the model that was fine-tuned from it"
+        raise CompressError("outputs-random", message, hint=hint)

@@ -229,6 +229,7 @@ def data_facts(splits: Splits) -> dict[str, Any]:
         "source": splits.items.source,
         "licence": splits.items.licence,
         "columns": dict(splits.items.columns),
+        "label_map": dict(splits.items.label_map.classes) if splits.items.label_map else {},
         "calibration_items": len(splits.calibration),
         "choice_items": len(splits.choice),
         "test_items": len(splits.test),

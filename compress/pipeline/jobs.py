@@ -88,6 +88,7 @@ def finished(model: str, target: str, found: Outcome) -> JobOutcome:
         report=found.report,
         evidence=found.evidence,
         folder=str(found.folder) if found.folder else None,
+        kept=str(found.kept) if found.kept else None,
     )
 
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from compress.core.allowance import allows_all
 from compress.core.artifact import Artifact, ArtifactKind
 from compress.core.errors import CompressError, Inconclusive
 from compress.core.profile import ModelKind
+from compress.core.recipe import Recipe
 from compress.data.general import breadth, general_rows
-from compress.data.items import load_items
 from compress.data.split import split_in_three
-from compress.data.unlabelled import load_unlabelled, without_texts
+from compress.data.unlabelled import load_unlabelled, mixed, without_texts
 from compress.graph.session import open_runner
 from compress.measure.catalogue import choose_metric
 from compress.measure.evaluate import evaluate
+from compress.measure.label_check import chance_note, refuse_chance, refuse_doubtful
 from compress.measure.metric import Tools
 from compress.pipeline.contenders import RESULT
+from compress.pipeline.data import data_notes, label_options, read_items
 from compress.pipeline.parts import refuse_too_few, sizes, test_items
 from compress.pipeline.predict import kept_tokens
 from compress.pipeline.steps import heals, learns
+from compress.runtime.conversations import ConversationWriter
 from compress.runtime.files import same_tokenizer
 from compress.runtime.preprocess import load_preprocessor
 
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from compress.data.items import Items
     from compress.data.unlabelled import Unlabelled
     from compress.graph.session import Runner
+    from compress.measure.evaluate import Scores
     from compress.measure.metric import Metric
     from compress.pipeline.contenders import Candidate
     from compress.pipeline.plan import Plan
@@ -53,7 +58,7 @@ class Splits:
     test: Items
     metric: Metric
     unlabelled: Unlabelled | None = None
-    """What steps calibrate on instead, where the user gave something for it."""
+    """What steps calibrate on, too, where the user gave something for it."""
     general: tuple[Mapping[str, Any], ...] = ()
     """Shipped text that steps calibrate on beside it, where there is too little to heal on."""
 
@@ -74,11 +79,16 @@ class Splits:
         return [dict(row) for row in (*self.own_rows(task), *self.general)]
 
     def own_rows(self, task: str) -> list[Mapping[str, Any]]:
-        """Return the user's rows to calibrate on. Embedders of pairs see each text by itself, without those
-        that rows they learn nothing from hold, too.
+        """Return the user's rows to calibrate on: what was given for it, and the part of the data that
+        neither chooses nor tests. Without either, the rows that choose calibrate.
         """
-        if self.unlabelled is not None:
-            return list(self.unlabelled.rows)
+        given = [] if self.unlabelled is None else list(self.unlabelled.rows)
+        if given and self.calibration is self.choice:
+            return given
+        return mixed(given, self._labelled_rows(task))
+
+    def _labelled_rows(self, task: str) -> list[Mapping[str, Any]]:
+        """Embedders of pairs see each text by itself, without those that judged rows hold, too."""
         if task != "feature-extraction":
             return list(self.calibration.rows)
         rows = _single_texts(self.calibration.rows)
@@ -96,13 +106,14 @@ def _single_texts(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def kept_by_recipe(plan: Plan, *, note: Callable[[str], None]) -> dict[str, dict[str, float]]:
-    """By recipe, what its own vocabulary leaves of each tensor. Data is read where a recipe cuts one.
+    """By recipe, what its own vocabulary leaves of each tensor. Data is read where it is named, so that what
+    `run` would refuse of it is refused here, and where a recipe cuts a vocabulary.
 
     Raises:
         CompressError: the data is missing or does not fit, or the vocabulary cannot be cut.
     """
     cutting = [one for one in plan.recipes if any(step.name == "prune.vocabulary" for step in one.steps)]
-    if not cutting:
+    if not cutting and plan.settings.values.data is None:
         return {}
     rows, model = prepare_items(plan, note=note).calibration_rows(plan.model.task), plan.model
     source = Artifact(kind=ArtifactKind.CHECKPOINT, folder=model.folder, task=model.task)
@@ -116,14 +127,12 @@ def prepare_items(plan: Plan, *, note: Callable[[str], None]) -> Splits:
         CompressError: the data is missing, empty or does not fit the task; the metric is unknown.
     """
     values = plan.settings.values
-    items = load_items(
-        values.data,
+    items = read_items(
+        values,
         task=plan.model.task,
         modality=_MODALITY.get(plan.model.kind, "text"),
-        columns=columns_of(values.column),
-        labels=plan.model.config.get("label2id"),
-        offline=values.offline,
-        limit=values.limit,
+        config=plan.model.config,
+        folder=plan.model.folder,
     )
     metric = choose_metric(
         plan.model.task, labelled=items.labelled, name=values.metric, config=plan.model.config
@@ -131,6 +140,8 @@ def prepare_items(plan: Plan, *, note: Callable[[str], None]) -> Splits:
     splits = _parted(plan, items, metric)
     named = ", ".join(f"{name} = {column}" for name, column in items.columns.items())
     note(f"data: {items.source} ({named}), {splits.told()}, {metric.name}")
+    for line in data_notes(items):
+        note(line)
     _check_sizes(plan, splits, note=note)
     splits = replace(splits, unlabelled=_unlabelled(plan, splits, note=note))
     return replace(splits, general=_general(plan, splits, note=note))
@@ -192,7 +203,8 @@ def _unlabelled(plan: Plan, splits: Splits, *, note: Callable[[str], None]) -> U
         values.calibration,
         task=plan.model.task,
         modality=_MODALITY.get(plan.model.kind, "text"),
-        labels=plan.model.config.get("label2id"),
+        **label_options(values, plan.model.config),
+        write_chat=ConversationWriter(plan.model.folder),
         pairs="text_pair" in splits.items.columns and plan.model.task != "feature-extraction",
         offline=values.offline,
         seed=values.seed,
@@ -212,19 +224,6 @@ def _judged_rows(plan: Plan, splits: Splits) -> list[Mapping[str, Any]]:
     return _single_texts(rows) if plan.model.task == "feature-extraction" else rows
 
 
-def columns_of(given: Sequence[str]) -> dict[str, str]:
-    """`["label=sentiment"]` as a mapping.
-
-    Raises:
-        CompressError: one has no `=`.
-    """
-    for pair in given:
-        if "=" not in pair:
-            message = f"'{pair}' names no column"
-            raise CompressError("column-invalid", message, hint="write --column label=sentiment")
-    return dict(pair.split("=", 1) for pair in given)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Judge:
     """Compares graphs with the fp32 graph, which was compared with the PyTorch module at its export."""
@@ -234,6 +233,35 @@ class Judge:
     base: Artifact
     preprocessor: Preprocessor
     progress: Progress
+
+    def check_labels(self) -> list[str]:
+        """Refuse labels on which the uncompressed model is at chance, and mappings that it contradicts.
+
+        Looked at on the choice part, before anything is compressed. Where the budget lets all be lost no
+        label decides anything, and being at chance is only said.
+
+        Returns:
+            What to say of the data and of its labels.
+
+        Raises:
+            CompressError: It is at chance by its interval, or a guess at its classes is not confirmed.
+        """
+        metric, values = self.splits.metric, self.plan.settings.values
+        notes = data_notes(self.splits.items)
+        if metric.lift is None:
+            return notes
+        graphs = {RESULT: (self.base.graph, Recipe.model_fields["runtime"].default)}
+        records = self._scores(graphs, self.splits.choice, "check the labels", metric)[RESULT].records
+        lift = metric.lift(records)
+        if not values.allow_chance:
+            refuse_doubtful(self.splits.items.label_map, records, lift)
+            if lift.verdict == "below" or not allows_all(self.plan.max_drop):
+                refuse_chance(metric, lift)
+        line = chance_note(metric, lift)
+        if line is None:
+            return notes
+        self.progress.note(line)
+        return [*notes, line]
 
     def on_choice(self, candidates: Sequence[Candidate]) -> dict[str, Accuracy]:
         """Judge each candidate on the choice part; accuracies by name."""
@@ -258,10 +286,16 @@ class Judge:
     ) -> dict[str, Accuracy]:
         if not graphs:
             return {}
+        scores = self._scores(graphs, items, title, metric or self.splits.metric)
+        return {name: score.accuracy() for name, score in scores.items()}
+
+    def _scores(
+        self, graphs: Mapping[str, tuple[Path, str]], items: Items, title: str, metric: Metric
+    ) -> dict[str, Scores]:
         runners = {name: open_runner(graph, runtime=runtime) for name, (graph, runtime) in graphs.items()}
         own = {name: self._own(graph.parent, runners[name]) for name, (graph, _) in graphs.items()}
-        scores = evaluate(
-            metric or self.splits.metric,
+        return evaluate(
+            metric,
             open_runner(self.base.graph),
             runners,
             folder=self.base.folder,
@@ -272,7 +306,6 @@ class Judge:
             progress=self.progress,
             title=title,
         )
-        return {name: score.accuracy() for name, score in scores.items()}
 
     def _own(self, folder: Path, runner: Runner) -> Tools | None:
         """What prepares rows for a candidate whose tokenizer is not the original's."""

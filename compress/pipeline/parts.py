@@ -54,17 +54,16 @@ def sizes(items: int, *, needed: int, learns: bool, given: bool) -> Sizes:
         given: Whether the user gave other text to calibrate on.
 
     Returns:
-        Sizes of the parts. At least three quarters test where fewer than `needed` are left.
+        Sizes of the parts. Three quarters test where that is less than `needed`.
     """
     default = calibration_size(items)
     if not learns:
         return Sizes(learn=0, choice=default)
     test = min(needed, items - max(items // 4, 1))
+    rest = items - test
     choice = max(LEAST_CHOICE, needed if given else needed // 2)
-    if given:
-        return Sizes(learn=0, choice=min(choice, items - test))
-    choice = min(choice, (items - test + 1) // 2)
-    return Sizes(learn=items - test - choice, choice=choice)
+    choice = min(choice, rest if given else (rest + 1) // 2)
+    return Sizes(learn=rest - choice, choice=choice)
 
 
 def test_items(metric: Metric, budget: MaxDrop) -> int:

@@ -21,7 +21,7 @@ from compress.model.traceable import refuse_untraceable
 from compress.pipeline.cache import cache_folder
 from compress.pipeline.extras import refuse_all_missing_extras
 from compress.pipeline.gate import Budgets
-from compress.pipeline.predict import predicted_bytes
+from compress.pipeline.predict import predicted_bytes, unused_tensors
 from compress.pipeline.ready import check_ready
 from compress.pipeline.remotely import on_device
 from compress.pipeline.size_budget import within_size
@@ -225,7 +225,13 @@ def describe(plan: Plan, *, kept: Mapping[str, Mapping[str, float]] | None = Non
                 "name": recipe.name,
                 "runtime": recipe.runtime,
                 "steps": [{step.name: step.config} for step in recipe.steps],
-                "estimated_bytes": predicted_bytes(recipe, plan.model.tensors, kept=shares.get(recipe.name)),
+                "estimated_bytes": predicted_bytes(
+                    recipe,
+                    plan.model.tensors,
+                    config=plan.model.config,
+                    kept=shares.get(recipe.name),
+                    unused=unused_tensors(plan.model),
+                ),
                 "unless": [name for name in recipe.unless if name in names],
                 "why": recipe.why,
             }

@@ -57,7 +57,7 @@ def run_child(request: StepRequest, progress: Progress, *, inherited: Sequence[i
         assert child.stderr is not None
         complaints = _drained(child.stderr)
         _send(child.stdin, request)
-        reply = _relay(child.stdout, progress)
+        reply = _relay(child.stdout, progress, title=f"start {request.step.name}")
         child.wait()
     if reply is None:
         raise _died(request.step, child.returncode, complaints())
@@ -95,10 +95,13 @@ def _drained(stream: IO[str]) -> Any:
     return collected
 
 
-def _relay(stream: IO[str], progress: Progress) -> StepReply | None:
-    with ExitStack() as lines:
+def _relay(stream: IO[str], progress: Progress, *, title: str) -> StepReply | None:
+    with ExitStack() as lines, ExitStack() as start:
+        # A process that imports torch says nothing for some seconds.
+        start.enter_context(progress.track(title))
         advance = None
         for line in stream:
+            start.close()
             message = json.loads(line)
             if "reply" in message:
                 return StepReply.model_validate(message["reply"])

@@ -13,12 +13,14 @@ from compress.core.foreign import translated
 from compress.core.profile import ModelKind
 from compress.core.scripts import VARIED
 from compress.core.visible import visible
+from compress.graph.cached import SETTINGS
 from compress.graph.session import TensorSpec
 from compress.model.padding import refuse_unpadded
 from compress.model.tokenizer import load_tokenizer, refuse_beyond_table
 from compress.runtime.files import read_settings
+from compress.runtime.genai_tokenizer import told_genai
 from compress.runtime.limits import embedding_rows
-from compress.runtime.text import load_text
+from compress.runtime.text import TextPreprocessor, load_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
     from compress.model.resolve import Model
-    from compress.runtime.text import TextPreprocessor
+    from compress.pipeline.judge import Splits
+    from compress.runtime.preprocess import Preprocessor
 
     Pair = tuple[str, str | None]
 
@@ -64,19 +67,66 @@ def check_tokenizer(model: Model, *, note: Callable[[str], None]) -> None:
     refuse_different(reference, text, varied(reference, text.max_length), lowers=_lowers(model.folder))
 
 
-def check_rows(source: Path, text: TextPreprocessor, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse a published tokenizer that reads the user's texts otherwise than transformers does.
+def check_data(
+    source: Path, artifact: Path, preprocessor: Preprocessor, splits: Splits, *, note: Callable[[str], None]
+) -> list[str]:
+    """Compare the tokens of the user's texts with transformers', and say what the model will not see.
 
     Args:
         source: The checkpoint's folder.
-        text: The preprocessor of its fp32 artifact.
-        rows: The user's data.
+        artifact: The folder of its fp32 artifact.
+        preprocessor: That artifact's.
+        splits: The user's data.
+        note: Takes the lines that are returned, too.
+
+    Returns:
+        Lines for the report.
 
     Raises:
-        CompressError: Naming the first text and both ids.
+        CompressError: Transformers reads a text as other tokens.
     """
-    pairs = [_pair_of(row) for row in islice(rows, _MOST_ROWS)]
-    refuse_different(load_tokenizer(source), text, pairs, lowers=_lowers(source))
+    if not isinstance(preprocessor, TextPreprocessor):
+        return []
+    pairs = [_pair_of(row) for row in islice(splits.items.rows, _MOST_ROWS)]
+    refuse_different(load_tokenizer(source), preprocessor, pairs, lowers=_lowers(source))
+    told = told_cut(preprocessor, splits.items.rows, name="data")
+    if splits.unlabelled is not None:
+        told += told_cut(preprocessor, splits.unlabelled.rows, name="calibration")
+    if (artifact / SETTINGS).is_file():
+        told += told_genai(artifact, [first for first, _ in pairs])
+    for line in told:
+        note(line)
+    return told
+
+
+def told_cut(text: TextPreprocessor, rows: Sequence[Mapping[str, Any]], *, name: str) -> list[str]:
+    """Say how many rows are longer than the model takes, so that what is beyond the limit is not read.
+
+    Args:
+        text: The preprocessor of an artifact.
+        rows: Rows of data.
+        name: What they are: data, or calibration.
+
+    Returns:
+        One line, or none where nothing is left out. (Language models are judged in windows.)
+    """
+    count = _count_cut(text, rows)
+    if not count:
+        return []
+    end = "beginning" if text.settings.cut_left else "end"
+    return [
+        f"{name}: {count:,} of {len(rows):,} texts are longer than the {text.max_length} tokens that the "
+        f"model takes, their {end} is not read"
+    ]
+
+
+def _count_cut(text: TextPreprocessor, rows: Sequence[Mapping[str, Any]]) -> int:
+    if not text.cuts or text.settings.task == "text-generation":
+        return 0
+    sides = [text.encodings(rows)]
+    if text.settings.task == "feature-extraction":  # each side of a pair is embedded by itself
+        sides.append(text.encodings([{"text": row.get("text_pair") or ""} for row in rows]))
+    return sum(any(encoding.overflowing for encoding in row) for row in zip(*sides, strict=True))
 
 
 def refuse_different(

@@ -50,7 +50,7 @@ class Trial:
         """Return the trial after the gate: `name` is published, and `why` says what became of the winner."""
         if name == self.choice.winner:
             return self
-        reasons = {str(self.choice.winner): why, name: f"kept: {self.choice.why[name]}"}
+        reasons = {str(self.choice.winner): why, name: f"kept instead of '{self.choice.winner}'"}
         choice = replace(self.choice, winner=name, why=self.choice.why | reasons, fallback=None)
         return replace(self, choice=choice)
 

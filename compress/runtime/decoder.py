@@ -39,7 +39,7 @@ class Decoder:
         """
         settings = read_genai_settings(folder)
         check_graph(folder / GRAPH_NAME)
-        self._genai, self._folder = _runtime(), folder
+        self._genai, self._folder = genai_runtime(), folder
         self._model = _load(self._genai, folder, settings, threads or usable_cores())
         self.context_length = settings.model.context_length
         # A state of fixed size, unlike keys and values, does not tell what it was some tokens ago.
@@ -194,7 +194,12 @@ def in_parts(
         yield token
 
 
-def _runtime() -> Any:
+def genai_runtime() -> Any:
+    """Import onnxruntime-genai with its reports to its maker turned off.
+
+    Raises:
+        CompressError: It is not installed.
+    """
     if importlib.util.find_spec("onnxruntime_genai") is None:
         message = "onnxruntime-genai, which runs decoders, is not installed"
         raise CompressError("runtime-missing", message, hint="pip install onnxruntime-genai")

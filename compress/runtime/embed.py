@@ -10,6 +10,8 @@ import numpy as np
 
 from compress.core.errors import CompressError
 from compress.core.paths import contained
+from compress.core.regular_files import read_bytes
+from compress.core.visible import visible
 from compress.runtime.files import read_modules, read_settings
 from compress.runtime.outputs import hidden_of
 from compress.runtime.pooling import pool, pooling_modes
@@ -34,6 +36,8 @@ class Head:
     modules: tuple[Module, ...] = ()
     width: int | None = None
     """How many numbers of each embedding are given; None gives all."""
+    similarity: str = "cosine"
+    """How two embeddings are compared: by `cosine`, `dot`, `euclidean` or `manhattan`."""
 
     def apply(
         self,
@@ -57,15 +61,30 @@ class Head:
         vectors = vectors[..., : self.width].astype(np.float32, copy=False)
         return unit(vectors) if normalize else vectors
 
+    def similarities(self, outputs: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Compare the first half of a batch with the second: float64 (B / 2,), larger for what is alike."""
+        unit_length = True if self.similarity == "cosine" else None
+        vectors = self.apply(outputs, feeds, normalize=unit_length).astype(np.float64)
+        first, second = np.split(vectors, 2)
+        if self.similarity in ("cosine", "dot"):
+            return np.asarray((first * second).sum(axis=-1))
+        order = 2 if self.similarity == "euclidean" else 1
+        return np.asarray(-np.linalg.norm(first - second, ord=order, axis=-1))
+
     def _through_modules(
         self, outputs: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray], normalize: bool | None
     ) -> np.ndarray:
         hidden = hidden_of(outputs)
         arrays = {"token_embeddings": hidden, "attention_mask": frame_mask(feeds, hidden.shape)}
-        for module in self.modules:
-            if normalize is not False or not isinstance(module, Normalize):
-                arrays = module(arrays)
-        return arrays["sentence_embedding"]
+        try:
+            for module in self.modules:
+                if normalize is not False or not isinstance(module, Normalize):
+                    arrays = module(arrays)
+            return arrays["sentence_embedding"]
+        except (LookupError, ValueError) as error:  # names and sizes that do not fit each other
+            reason = visible(str(error).splitlines()[0])
+            message = f"the modules of this model do not fit each other: {reason}"
+            raise CompressError("module-unsupported", message, hint="see modules.json") from error
 
 
 def plain_embedding(outputs: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -125,7 +144,8 @@ def load_head(folder: Path) -> Head:
         if kind not in ("Transformer", "Dropout"):
             modules.append(_module(kind, contained(folder, entry.path), model=folder))
     use = read_settings(folder / "config_sentence_transformers.json")
-    return Head(tuple(modules), width=use.get("truncate_dim"))
+    similarity = use.get("similarity_fn_name") or "cosine"
+    return Head(tuple(modules), width=use.get("truncate_dim"), similarity=similarity)
 
 
 def _module(kind: str, folder: Path, *, model: Path) -> Module:
@@ -164,7 +184,7 @@ class Dense:
 
     def __init__(self, folder: Path) -> None:
         config = read_settings(folder / "config.json", LayerConfig)
-        weights = _weights(folder)
+        weights = _weights(folder, "linear.weight")
         self._weight, self._bias = weights["linear.weight"], weights.get("linear.bias", np.float32(0))
         self._activation = _activation(str(config.get("activation_function") or "Tanh"))
         self._residual = weights.get("residual.weight") if config.get("use_residual") else None
@@ -198,7 +218,7 @@ class LayerNorm:
     """Layer normalization of the vectors."""
 
     def __init__(self, folder: Path) -> None:
-        weights = _weights(folder)
+        weights = _weights(folder, "norm.weight", "norm.bias")
         self._weight, self._bias = weights["norm.weight"], weights["norm.bias"]
 
     def __call__(self, arrays: Arrays) -> Arrays:
@@ -209,16 +229,36 @@ class LayerNorm:
         return arrays | {"sentence_embedding": scaled * self._weight + self._bias}
 
 
-def _weights(folder: Path) -> dict[str, np.ndarray]:
+def _weights(folder: Path, *needed: str) -> dict[str, np.ndarray]:
+    """The tensors of a module, float32 by name.
+
+    Raises:
+        CompressError: There is no safetensors file, it is damaged, or lacks one of the `needed`.
+    """
     path = folder / "model.safetensors"
     if not path.is_file():
         pickled = (folder / "pytorch_model.bin").exists()
         code = "pickle-refused" if pickled else "module-unsupported"
         message = f"{folder} has no model.safetensors"
         raise CompressError(code, message, hint="save the model with safetensors")
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
-    return {name: array.astype(np.float32) for name, array in load_file(path).items()}
+    try:
+        weights = load(read_bytes(path, limit=_LARGEST, code="module-unsupported"))
+    except (SafetensorError, KeyError, ValueError) as error:  # KeyError: a type that NumPy has not
+        reason = visible(str(error).splitlines()[0])
+        message = f"{path} cannot be read: {reason}"
+        raise CompressError("module-unsupported", message, hint="save the model again") from None
+    missing = [name for name in needed if name not in weights]
+    if missing:
+        message = f"{path} has no tensor '{missing[0]}'"
+        raise CompressError("module-unsupported", message, hint="save the model again")
+    return {name: array.astype(np.float32) for name, array in weights.items()}
+
+
+_LARGEST = 2**29
+"""Bytes of a module's weights: 8,192 x 8,192 numbers and some more."""
 
 
 def _activation(name: str) -> Callable[[np.ndarray], np.ndarray]:

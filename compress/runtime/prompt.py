@@ -19,5 +19,7 @@ def prompt_length(folder: Path) -> int:
     if not prompt:
         return 0
     lowered = read_settings(transformer_settings(folder)).get("do_lower_case")
-    encoding = read_tokenizer(folder).encode(prompt.lower() if lowered else prompt)
+    tokenizer = read_tokenizer(folder)
+    tokenizer.no_padding()
+    encoding = tokenizer.encode(prompt.lower() if lowered else prompt)
     return len(encoding) - int(encoding.special_tokens_mask[-1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from compress.core.paths import MANIFEST
 from compress.core.schema import Foreign
@@ -18,7 +18,7 @@ Length = Annotated[int, Field(ge=-(2**40), le=2**40)]
 Real = Annotated[float, Field(ge=-1e30, le=1e30)]
 Name = Annotated[str, Field(max_length=1000)]
 ClassNumber = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
-Edge = Annotated[int, Field(ge=1, le=4096)]
+Edge = Annotated[int, Field(ge=1, le=2048)]
 """Of a picture, in pixels."""
 
 
@@ -108,6 +108,13 @@ class SentenceTransformersConfig(Foreign):
     truncate_dim: Annotated[int, Field(ge=1, le=2**20)] | None = None
 
 
+class Rectangle(Foreign):
+    """Both edges of a picture."""
+
+    height: Edge
+    width: Edge
+
+
 class Size(Foreign):
     """The edges of a picture."""
 
@@ -116,6 +123,12 @@ class Size(Foreign):
     shortest_edge: Edge | None = None
     longest_edge: Edge | None = None
 
+
+Channels = (
+    Annotated[list[Real], Field(min_length=1, max_length=1)]
+    | Annotated[list[Real], Field(min_length=3, max_length=3)]
+)
+"""Of a grey picture, or of one in colour."""
 
 PictureSize = Edge | Annotated[list[Edge], Field(min_length=2, max_length=2)] | Size | Name
 """One edge, [height, width], named edges, or a word, which no processor knows."""
@@ -130,28 +143,40 @@ class Processor(Foreign):
     size: PictureSize | None = None
     resample: Annotated[int, Field(ge=0, le=5)] | None = None
     do_center_crop: bool | None = None
-    crop_size: PictureSize | None = None
-    crop_pct: Annotated[float, Field(ge=0.05, le=1)] | None = None
+    crop_size: Edge | Annotated[list[Edge], Field(min_length=2, max_length=2)] | Rectangle | None = None
+    crop_pct: Annotated[float, Field(ge=0.5, le=1)] | None = None
     do_rescale: bool | None = None
     rescale_factor: Real | None = None
     rescale_offset: bool | None = None
     do_normalize: bool | None = None
-    image_mean: Real | Annotated[list[Real], Field(min_length=1, max_length=4)] | None = None
-    image_std: Real | Annotated[list[Real], Field(min_length=1, max_length=4)] | None = None
+    image_mean: Real | Channels | None = None
+    image_std: Real | Channels | None = None
     include_top: bool | None = None
     do_flip_channel_order: bool | None = None
     sampling_rate: Annotated[int, Field(ge=1000, le=192_000)] | None = None
     padding_value: Real | None = None
     return_attention_mask: bool | None = None
-    feature_size: Annotated[int, Field(ge=1, le=1024)] | None = None
-    num_mel_bins: Annotated[int, Field(ge=1, le=1024)] | None = None
-    n_fft: Annotated[int, Field(ge=2, le=16_384)] | None = None
+    feature_size: Annotated[int, Field(ge=1, le=512)] | None = None
+    num_mel_bins: Annotated[int, Field(ge=1, le=512)] | None = None
+    n_fft: Annotated[int, Field(ge=2, le=2048)] | None = None
     hop_length: Annotated[int, Field(ge=1, le=16_384)] | None = None
     chunk_length: Annotated[int, Field(ge=1, le=120)] | None = None
-    max_length: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    max_length: Annotated[int, Field(ge=1, le=20_000)] | None = None
     stride: Annotated[int, Field(ge=1, le=64)] | None = None
     mean: Real | None = None
     std: Real | None = None
+
+    @model_validator(mode="after")
+    def _few_frames(self) -> Processor:
+        """Refuse a window of sound that becomes more frames than memory holds."""
+        samples = (self.chunk_length or 1) * (self.sampling_rate or 16_000)
+        if self.hop_length is not None and samples / self.hop_length > _MOST_FRAMES:
+            raise ValueError(f"more than {_MOST_FRAMES:,} frames of hop_length in chunk_length")
+        return self
+
+
+_MOST_FRAMES = 20_000
+"""Whisper's 30 s are 3,000."""
 
 
 class JointProcessor(Foreign):

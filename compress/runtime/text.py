@@ -26,7 +26,7 @@ from compress.runtime.tokenizer import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from tokenizers import Encoding, Tokenizer
@@ -69,12 +69,21 @@ class TextPreprocessor:
         ids = next(spec for spec in inputs if spec.name == "input_ids")
         self._fixed = ids.shape[1] if len(ids.shape) > 1 else None
         self.max_length = min(settings.max_length, self._fixed or settings.max_length)
+        self.on_cut: Callable[[int, int], None] | None = None
+        """Called with how many texts of a batch lose something, and the limit in tokens."""
         self._beyond = settings.rows is not None and largest_id(tokenizer) >= settings.rows
         self._cut()
 
     def feeds(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         """Arrays (batch, longest row) by input name, padded where `attention_mask` is 0."""
-        return self.batch(self.encodings(rows))
+        return self.batch(self.cut(self.encodings(rows)))
+
+    def cut(self, encodings: list[Encoding]) -> list[Encoding]:
+        """Pass encodings on that are read without what is beyond the limit, and tell of it."""
+        count = sum(bool(encoding.overflowing) for encoding in encodings) if self.cuts else 0
+        if count and self.on_cut is not None:
+            self.on_cut(count, self.max_length)
+        return encodings
 
     def encodings(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoding]:
         """One encoding a row, cut at `max_length`: ids, offsets, word numbers, special tokens.
@@ -108,8 +117,18 @@ class TextPreprocessor:
         return list(encodings)
 
     def windows(self, rows: Sequence[Mapping[str, Any]]) -> list[list[Encoding]]:
-        """All windows of each row: more than one where a context is longer than the model takes."""
+        """All windows of each row: more than one where it is longer than the model takes."""
         return [[encoding, *encoding.overflowing] for encoding in self.encodings(rows)]
+
+    @property
+    def overlap(self) -> int:
+        """Tokens that two windows of a text whose tokens are classified share."""
+        return int((self.tokenizer.truncation or {}).get("stride", 0))
+
+    @property
+    def cuts(self) -> bool:
+        """Whether what is longer than the model takes is left out, and not read in windows."""
+        return self.settings.task not in ("question-answering", "token-classification")
 
     def batch(self, encodings: Sequence[Encoding]) -> dict[str, np.ndarray]:
         """The arrays of encodings, each (batch, longest) in the type that the graph asks for."""

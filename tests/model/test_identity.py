@@ -55,6 +55,20 @@ def classifier_without_padding(folder):
     save(folder, "LlamaForSequenceClassification", {**CLASSIFIER, "pad_token_id": None})
 
 
+def timm(folder):
+    tiny.build("vit", folder)
+    (folder / "config.json").write_text('{"architecture": "resnet50", "pretrained_cfg": {"tag": "a1_in1k"}}')
+
+
+MAMBA = {"vocab_size": 160, "hidden_size": 32, "num_heads": 8, "head_dim": 8, "num_hidden_layers": 2,
+         "state_size": 8, "n_groups": 2, "expand": 2}  # fmt: skip
+VITS = {
+    "vocab_size": 160, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 64,
+    "flow_size": 32, "spectrogram_bins": 16, "upsample_initial_channel": 32,
+    "posterior_encoder_num_wavenet_layers": 1,
+    "prior_encoder_num_flows": 1, "prior_encoder_num_wavenet_layers": 1,
+}  # fmt: skip
+
 REFUSED = {
     "BartModel": (lambda folder: save(folder, "BartModel", tiny.BART), "an encoder and a decoder"),
     "MarianMTModel": (lambda folder: save(folder, "MarianMTModel", MARIAN), "an encoder and a decoder"),
@@ -65,6 +79,17 @@ REFUSED = {
     "MarkupLMModel": (lambda folder: save(folder, "MarkupLMModel", MARKUP), "xpath_subs_seq"),
     "CLIPModel": (lambda folder: save(folder, "CLIPModel", TOWERS), "text and pixel_values at once"),
     "DPRQuestionEncoder": (lambda folder: save(folder, "DPRQuestionEncoder", SIZES), "gives pooler_output"),
+    "VitsModel": (lambda folder: save(folder, "VitsModel", VITS), "gives waveform"),
+    "ViTMAEModel": (
+        lambda folder: save(folder, "ViTMAEModel", tiny._VIT, processor=tiny.image_processor),
+        "a random part of each picture",
+    ),
+    "Mamba2ForCausalLM": (lambda folder: save(folder, "Mamba2ForCausalLM", MAMBA), "mamba2"),
+    "bidirectional": (
+        lambda folder: save(folder, "GemmaForCausalLM", {**tiny.WIDE, "use_bidirectional_attention": True}),
+        "use_bidirectional_attention",
+    ),
+    "timm": (timm, "timm library"),
     "padding": (classifier_without_padding, "no pad_token_id"),
 }
 

@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import numpy as np
 import onnx
 import pytest
 import torch
@@ -182,8 +181,9 @@ def test_it_is_measured_once(tmp_path):
 def test_an_average_that_no_choice_reaches_is_refused():
     with pytest.raises(CompressError, match="average_bits must lie within"):
         parse(gptq.Config, {"average_bits": 3.5}, code="step-invalid", where="step")
-    assert gptq.stored_bits(gptq.Config(average_bits=4.5))["matrix"] == pytest.approx(4.5 + 20 / 32)
-    assert np.isclose(gptq.stored_bits(gptq.Config())["matrix"], 4 + 20 / 32)
+    mixed, plain = (gptq.storage(one)["matrix"] for one in (gptq.Config(average_bits=4.5), gptq.Config()))
+    assert mixed.total_bits(1, 64) / 64 == pytest.approx(4.5 + 20 / 32)
+    assert plain.total_bits(1, 64) / 64 == pytest.approx(4 + 20 / 32)
 
 
 def test_a_graph_holds_both_widths(tiny_models, tmp_path):

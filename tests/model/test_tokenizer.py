@@ -15,6 +15,7 @@ from compress.model.resolve import Model
 from compress.model.tokenizer import load_tokenizer, refuse_beyond_table, write_tokenizer
 from compress.model.tokenizer_folder import tokenizer_folder
 from compress.pipeline.tokenizer import check_tokenizer, refuse_different, varied
+from compress.runtime.genai_tokenizer import told_genai
 from compress.runtime.text import load_text
 from compress.runtime.tokenizer import load_tokenizer as load_tokenizer_json
 from tests.unit.runtime.tokenizers import byte_level, unigram, word_pieces
@@ -275,3 +276,17 @@ def test_a_classifiers_padding_is_what_its_configuration_says(saved, tmp_path):
     assert load_text(folder, task="feature-extraction", inputs=INPUTS).feeds(rows)["input_ids"][0, -1] == 1
     (folder / "config.json").write_text(json.dumps({"model_type": "gpt2", "vocab_size": 1}))
     assert load_text(folder, task="feature-extraction", inputs=INPUTS).settings.pad_id == 0
+
+
+def test_a_decoders_report_says_where_genai_reads_otherwise(saved, tmp_path):
+    folder = shutil.copytree(saved / "gpt2", tmp_path / "m")
+    model = {"type": "gpt2", "vocab_size": 500, "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}
+    model |= {"context_length": 64, "decoder": {"filename": "model.onnx", "head_size": 8, "hidden_size": 8}}
+    (folder / "genai_config.json").write_text(json.dumps({"model": model, "search": {}}))
+    texts = ["A quick brown fox.", "naïve café", " two  spaces"]
+    assert told_genai(folder, texts) == []
+    (line,) = told_genai(folder, [*texts, "cut at\0 zero"])
+    assert "reads 1 of 4 texts otherwise, first 'cut at" in line
+    (folder / "tokenizer.json").write_text("{}")
+    (line,) = told_genai(folder, texts)
+    assert "cannot read this tokenizer" in line

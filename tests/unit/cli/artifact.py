@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 WORDS = ["[PAD]", "[UNK]", "a", "word", "of", "the", "text"]
 
 
-def publish(folder: Path, *, report: Report | None = None, table: np.ndarray | None = None) -> Path:
+def publish(
+    folder: Path,
+    *,
+    report: Report | None = None,
+    table: np.ndarray | None = None,
+    step: str = "quantize.dynamic",
+) -> Path:
     """Write the artifact into `folder` and seal it."""
     folder.mkdir(parents=True, exist_ok=True)
     _graph(folder, np.eye(len(WORDS), 4, dtype=np.float32) if table is None else table)
@@ -43,7 +49,7 @@ def publish(folder: Path, *, report: Report | None = None, table: np.ndarray | N
         created="2026-11-23T00:12:41+00:00",
         task="feature-extraction",
         source=Source(ref="org/name", digest="d" * 64),
-        recipe=Recipe(name="int8", steps=(Step(name="quantize.dynamic"),)),
+        recipe=Recipe(name="int8", steps=(Step(name=step),)),
         seed=0,
         host={"cpu": "x"},
         versions={"compress": "0.1.0"},

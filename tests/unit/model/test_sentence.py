@@ -158,4 +158,4 @@ def test_the_old_layout_is_flattened(tmp_path):
     assert not (flat / "0_Transformer").exists()
     assert (flat / "tokenizer.json").exists()
     assert sentence_task(flat) == "feature-extraction"
-    assert flat_folder(flat, cache=tmp_path / "cache") == flat
+    assert flat_folder(flat, cache=tmp_path / "cache", note=print) == flat

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -12,6 +14,7 @@ from compress.core.units import parse_max_drop
 from compress.data.general import breadth, general_rows
 from compress.data.items import load_items, make_items
 from compress.data.split import split_in_three
+from compress.data.unlabelled import Unlabelled
 from compress.measure.catalogue import all_metrics
 from compress.pipeline import parts
 from compress.pipeline.judge import Splits
@@ -37,8 +40,24 @@ def test_without_learning_a_quarter_calibrates_and_chooses():
     assert parts.sizes(9000, needed=200, learns=False, given=True) == parts.Sizes(learn=0, choice=256)
 
 
-def test_where_other_text_is_learned_from_no_labelled_row_is():
-    assert parts.sizes(5749, needed=1925, learns=True, given=True) == parts.Sizes(learn=0, choice=1925)
+def test_beside_other_text_more_rows_choose_and_few_are_judged_alone():
+    assert parts.sizes(5749, needed=1925, learns=True, given=True) == parts.Sizes(learn=1899, choice=1925)
+    assert parts.sizes(1500, needed=1925, learns=True, given=True) == parts.Sizes(learn=0, choice=375)
+
+
+def test_text_that_was_given_and_the_rest_of_the_data_are_learned_from_together():
+    items = pairs(100)
+    learn, choice, test = split_in_three(items, learn=30, choice=20, seed=0)
+    given = Unlabelled(rows=({"text": "a"}, {"text": "b"}), names=("x",), sources=("x",))
+    splits = Splits(
+        items=items, calibration=learn, choice=choice, test=test, metric=METRICS["spearman"], unlabelled=given
+    )
+    texts = [row["text"] for row in splits.calibration_rows("feature-extraction")]
+    assert {"a", "b"} < set(texts)
+    assert len(texts) > 30
+    assert 0 < texts.index("a") < len(texts) / 2 < texts.index("b")
+    judged = replace(splits, calibration=choice)
+    assert judged.calibration_rows("feature-extraction") == [{"text": "a"}, {"text": "b"}]
 
 
 def test_half_of_the_budget_is_left_for_the_drop():

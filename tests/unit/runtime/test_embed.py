@@ -150,11 +150,32 @@ def test_a_prompt_and_a_width_are_read_from_the_models_files(tmp_path):
     (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(use))
     hidden = np.random.default_rng(0).standard_normal((1, 9, 4)).astype(np.float32)
     outputs, feeds = {"last_hidden_state": hidden}, {"attention_mask": np.ones((1, 9), dtype=np.int64)}
-    skipped = len(Tokenizer.from_file(str(tmp_path / "tokenizer.json")).encode(use["prompts"]["query"])) - 1
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    skipped = len(tokenizer.encode(use["prompts"]["query"])) - 1
+    tokenizer.enable_padding(length=64)  # as many models of sentence-transformers have it written
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
     expected = hidden[:, skipped:, :2].mean(axis=1)
     np.testing.assert_allclose(load_head(tmp_path).apply(outputs, feeds), expected, atol=1e-6)
     lengths = np.linalg.norm(load_head(tmp_path).apply(outputs, feeds, normalize=True), axis=1)
     np.testing.assert_allclose(lengths, 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [None, "cosine", "dot", "euclidean", "manhattan"])
+def test_two_texts_are_compared_as_the_model_was_trained(tmp_path, name):
+    modules(tmp_path, ("Transformer", {}, None), ("Pooling", {"pooling_mode": "cls"}, None))
+    use = {"similarity_fn_name": name}
+    (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(use))
+    hidden = torch.randn(4, 1, 3, generator=torch.Generator().manual_seed(0))
+    first, second = hidden[:2, 0], hidden[2:, 0]
+    expected = {
+        "cosine": torch.nn.functional.cosine_similarity(first, second),
+        "dot": (first * second).sum(1),
+        "euclidean": -((first - second) ** 2).sum(1).sqrt(),
+        "manhattan": -(first - second).abs().sum(1),
+    }[name or "cosine"]
+    feeds = {"attention_mask": np.ones((4, 1), dtype=np.int64)}
+    found = load_head(tmp_path).similarities({"last_hidden_state": hidden.numpy()}, feeds)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_a_bare_encoder_gives_the_mean_over_its_tokens(tmp_path):
