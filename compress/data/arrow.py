@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,14 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from compress.core.errors import CompressError
+from compress.core.foreign import translated
 from compress.core.regular_files import open_regular, read_json
-from compress.data.table import Table, class_names, evenly, unreadable
+from compress.data.table import Table, class_names, evenly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
+
+MAX_BYTES = 2 * 2**30
+"""Of the decoded rows of a file, which are all held."""
 
 STATE = "state.json"
 SPLITS = "dataset_dict.json"
@@ -69,16 +74,14 @@ def read_arrow(paths: Sequence[Path], *, limit: int | None, data: bytes | None =
     Raises:
         CompressError: a file is missing or not Arrow's, or there is no row.
     """
-    opened, path = [], paths[0]
-    try:
+    opened = []
+    with translated("data-unreadable", f"{paths[0]} cannot be read", hint="mend the file, or name another"):
         for path in paths:
             schema, batches = arrow_batches(path if data is None else data)
             opened.append((schema, list(batches)))
         parts = [batch for _, batches in opened for batch in batches]
         wanted = set(evenly(sum(len(part) for part in parts), limit))
         rows = tuple(spread_rows(parts, wanted))
-    except (OSError, ValueError, NotImplementedError) as error:
-        raise unreadable(path, error) from None
     if not rows:
         raise CompressError("data-empty", f"{paths[0]} holds no rows", hint="check the file")
     schema = opened[0][0]
@@ -134,17 +137,29 @@ def arrow_batches(source: Path | bytes) -> tuple[pa.Schema, Iterator[pa.RecordBa
     import pyarrow as pa
 
     stream = io.BytesIO(source) if isinstance(source, bytes) else open_regular(source, code="data-unreadable")
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
     if stream.read(6) == b"ARROW1":
         reader = pa.ipc.open_file(stream)
-        return reader.schema, _valid(reader.get_batch(number) for number in range(reader.num_record_batches))
+        batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+        return reader.schema, _valid(batches, size)
     stream.seek(0)
-    batches = pa.ipc.open_stream(stream)
-    return batches.schema, _valid(batches)
+    reader = pa.ipc.open_stream(stream)
+    return reader.schema, _valid(reader, size)
 
 
-def _valid(batches: Any) -> Iterator[pa.RecordBatch]:
-    # Offsets that point outside of a buffer would be followed by whoever reads the batch.
+def _valid(batches: Any, size: int) -> Iterator[pa.RecordBatch]:
+    """Hand out batches that can be read and that a file of `size` bytes may hold.
+
+    Raises:
+        ValueError: One cannot, or there are more rows or bytes than that.
+    """
+    rows = held = 0
     for batch in batches:
+        rows, held = rows + len(batch), held + batch.nbytes
+        if rows > max(10**6, 256 * size) or held > MAX_BYTES:
+            raise ValueError(f"it holds {rows:,} rows and {held:,} bytes or more in {size:,} bytes")
+        # Offsets that point outside of a buffer would be followed by whoever reads the batch.
         batch.validate(full=True)
         yield batch
 

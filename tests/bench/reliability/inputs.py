@@ -268,7 +268,11 @@ def tables(root: Path) -> list[Reader]:
     features = {"info": {"features": {"label": {"names": ["no", "yes"], "_type": "ClassLabel"}}}}
     table = pa.Table.from_pylist(rows).replace_schema_metadata({"huggingface": json.dumps(features)})
     pq.write_table(table, root / "rows.parquet" / "rows.parquet")
-    return [*found, Reader("rows.parquet", root / "rows.parquet", "rows.parquet", mutate.content, data)]
+    (root / "rows.arrow").mkdir()
+    with pa.ipc.new_file(root / "rows.arrow" / "rows.arrow", table.schema) as writer:
+        writer.write_table(table)
+    names = ("rows.parquet", "rows.arrow")
+    return [*found, *(Reader(name, root / name, name, mutate.content, data) for name in names)]
 
 
 def data(path: Path) -> None:

@@ -10,7 +10,7 @@ from tests.bench.reliability.inputs import media, tables
 
 NAMES = [
     *("rows.csv", "rows.tsv", "rows.jsonl", "rows.json", "tags.jsonl", "tags.conll", "answers.jsonl"),
-    *("squad.json", "rows.parquet", "picture.png", "picture.jpg", "picture.gif", "picture.tif"),
+    *("squad.json", "rows.parquet", "rows.arrow", "picture.png", "picture.jpg", "picture.gif", "picture.tif"),
     *("picture.webp", "picture.bmp", "sound.wav", "sound.flac", "sound.ogg", "sound.mp3"),
 ]
 

@@ -93,6 +93,13 @@ def test_parquet_metadata_of_other_shapes_names_no_labels(metadata: str, tmp_pat
     assert len(load_items(str(tmp_path / "data.parquet"), task="text-classification")) == 2
 
 
+def test_an_arrow_file_of_endless_rows_is_refused(tmp_path: Path) -> None:
+    table = pa.table({"text": pa.nulls(10**9)})
+    with pa.ipc.new_file(tmp_path / "data.arrow", table.schema) as writer:
+        writer.write_table(table)
+    assert "1,000,000,000 rows" in refused(tmp_path / "data.arrow").message
+
+
 def test_a_parquet_of_endless_rows_is_refused(tmp_path: Path) -> None:
     # Ten million times the same value takes some kilobytes.
     pq.write_table(pa.table({"text": pa.nulls(10**7, pa.string())}), tmp_path / "data.parquet")
