@@ -136,6 +136,9 @@ def prepare_items(plan: Plan, *, note: Callable[[str], None]) -> Splits:
     splits = _parted(plan, items, metric)
     named = ", ".join(f"{name} = {column}" for name, column in items.columns.items())
     note(f"data: {items.source} ({named}), {splits.told()}, {metric.name}")
+    if splits.calibration is not splits.choice:
+        needed = test_items(metric, plan.max_drop)
+        note(f"a budget of {plan.max_drop.text} needs about {needed:,} items to test on")
     _check_sizes(plan, splits, note=note)
     splits = replace(splits, unlabelled=_unlabelled(plan, splits, note=note))
     return replace(splits, general=_general(plan, splits, note=note))
