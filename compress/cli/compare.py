@@ -17,12 +17,16 @@ from compress.cli.files import write_file
 def compare(
     subjects: Annotated[
         list[str],
-        typer.Argument(metavar="ARTIFACT|MODEL...", help="The first is what others are compared with."),
+        typer.Argument(
+            metavar="ARTIFACT|MODEL...",
+            help="Others are compared with the first, without labels with the uncompressed one.",
+        ),
     ],
     target: o.Target = None,
     task: o.Task = None,
     data: o.Data = None,
     column: o.Column = None,
+    label_map: o.LabelMap = None,
     metric: o.Metric = None,
     watts: o.Watts = None,
     price_per_hour: o.Price = None,

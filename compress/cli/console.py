@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from compress.cli.plain_progress import plain_lines
 from compress.core.visible import visible
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Console:
     passes, their control characters are made visible and each message becomes one line.
 
     It is also the `Progress` that steps are given: rich bars with the time that is left on a
-    terminal, one plain line a step elsewhere, nothing under `-q`.
+    terminal, plain lines elsewhere (`plain_lines`), nothing under `-q`.
     """
 
     def __init__(
@@ -103,13 +103,8 @@ class Console:
             with _bar(self._stderr, title, total) as advance:
                 yield advance
         else:
-            yield from self._plain(title)
-
-    def _plain(self, title: str) -> Iterator[Advance]:
-        start = time.monotonic()
-        yield lambda steps=1: None
-        self._stderr.write(f"{title}: {time.monotonic() - start:.1f} s\n")
-        self._stderr.flush()
+            with plain_lines(self._stderr, title, total) as advance:
+                yield advance
 
 
 def _line(text: str) -> str:

@@ -19,6 +19,7 @@ def evaluate(
     ] = None,
     data: o.Data = None,
     column: o.Column = None,
+    label_map: o.LabelMap = None,
     metric: o.Metric = None,
     harness: Annotated[
         str | None,
@@ -42,7 +43,8 @@ def evaluate(
     from compress.pipeline.again import evaluate_again
     from compress.pipeline.subjects import find_subject
 
-    flags = {"data": data, "column": column, "metric": metric, "limit": limit, "offline": offline}
+    flags = {"data": data, "column": column, "label_map": label_map, "metric": metric, "limit": limit}
+    flags |= {"offline": offline}
     values = current(flags).values
     find = partial(find_subject, task=None, offline=values.offline, note=console.note)
     subject, reference = find(str(artifact)), find(against) if against else None

@@ -54,6 +54,19 @@ Calibration = Annotated[
         "May be given several times.",
     ),
 ]
+LabelMap = Annotated[
+    str | None,
+    typer.Option(
+        "--label-map",
+        help="Which class each label of the data is: negative=0,positive=1, or a JSON or YAML file.",
+    ),
+]
+AllowChance = Annotated[
+    bool,
+    typer.Option(
+        "--allow-chance", help="Go on with a model that is no better than chance on the data's labels."
+    ),
+]
 MaxDrop = Annotated[
     str | None, typer.Option("--max-drop", help="Largest loss of accuracy: 0.5pt, 1% or 1.05x.")
 ]
@@ -95,12 +108,13 @@ RemotePython = Annotated[str, typer.Option(metavar="PATH", help="The Python ther
 Limit = Annotated[int | None, typer.Option(help="Use at most so many items of the data.")]
 
 PLAN_SETTINGS = (
-    "target", "recipe", "preset", "task", "data", "column", "calibration", "max_drop", "min_speedup",
-    "max_size", "max_latency", "max_memory", "watts", "price_per_hour", "out", "offline",
+    "target", "recipe", "preset", "task", "data", "column", "label_map", "calibration", "max_drop",
+    "min_speedup", "max_size", "max_latency", "max_memory", "watts", "price_per_hour", "out", "offline",
 )  # fmt: skip
 RUN_SETTINGS = (
     *PLAN_SETTINGS,
     "metric",
+    "allow_chance",
     "overwrite",
     "allow_fp32",
     "keep_failed",
@@ -109,8 +123,8 @@ RUN_SETTINGS = (
     "seconds",
 )
 COMPARE_SETTINGS = (
-    "target", "data", "column", "calibration", "metric", "watts", "price_per_hour", "limit", "seconds",
-    "seed", "offline",
+    "target", "data", "column", "label_map", "calibration", "metric", "watts", "price_per_hour", "limit",
+    "seconds", "seed", "offline",
 )  # fmt: skip
 VOTE_SETTINGS = ("target", "data", "column", "watts", "price_per_hour", "limit", "seed", "offline")
 """Flags that are settings too: they may come from the environment or a project file."""

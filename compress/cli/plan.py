@@ -16,6 +16,7 @@ def plan(
     task: o.Task = None,
     data: o.Data = None,
     column: o.Column = None,
+    label_map: o.LabelMap = None,
     calibration: o.Calibration = None,
     max_drop: o.MaxDrop = None,
     min_speedup: o.MinSpeedup = None,
@@ -37,11 +38,11 @@ def plan(
     console = Console(as_json=json, verbosity=verbose - quiet)
     del debug
     from compress.core.settings import current
-    from compress.pipeline.judge import kept_by_recipe
     from compress.pipeline.plan import describe, make_plan
+    from compress.pipeline.splits import kept_by_recipe
 
     found = make_plan(model, current(flags), note=console.note)
-    document = describe(found, kept=kept_by_recipe(found, note=console.debug))
+    document = describe(found, kept=kept_by_recipe(found, note=console.note))
     if json:
         console.json(document)
     else:

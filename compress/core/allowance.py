@@ -15,6 +15,11 @@ ERRORS = frozenset({"wer"})
 """Metrics that count what is wrong: their drop is a difference, upwards."""
 
 
+def allows_all(budget: MaxDrop) -> bool:
+    """Whether all of a score may be lost, so that accuracy decides nothing: 100% or 100pt."""
+    return budget.form != "ratio" and budget.amount >= (100 if budget.form == "points" else 1)
+
+
 def allowed_drop(budget: MaxDrop, *, metric: str, baseline: float) -> float:
     """The drop that `budget` allows, in units of the metric's drop, given the baseline's value.
 

@@ -122,7 +122,7 @@ class Pass(Protocol):
     """What every module under `compress.passes` offers. The module's place is its step's name:
     `compress/passes/quantize/dynamic.py` is `quantize.dynamic`.
 
-    A pass that stores weights in fewer bits may also offer `storage(config)`: their `core.storage.Storage`
+    A pass that stores weights in fewer bits may also offer `storage(config)`: its `core.stored_bits.Storage`
     by group (`embedding`, `matrix`, `head`, `rest`), from which `plan` predicts sizes. One that removes
     weights may offer `remaining(config, depth)`: the share that stays of each component (`ffn`,
     `attention`). One that calibrates may offer `uncalibrated(config)`: the step that stores the same bits

@@ -68,6 +68,21 @@ def exclusive(path: Path, *, waiting: Callable[[], None]) -> Iterator[int]:
         os.close(descriptor)
 
 
+@contextmanager
+def attempt(path: Path) -> Iterator[bool]:
+    """Hold the lock file `path` alone while the block runs, if nobody holds it: whether that succeeded."""
+    try:
+        descriptor = _locked(path, _refuse)
+    except BlockingIOError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
 def use(path: Path) -> Hold | None:
     """Hold a folder or a file together with others who use it.
 
@@ -106,6 +121,10 @@ def _hold(path: Path, *, shared: bool, certain: bool = False) -> Hold | None:
         hold.release()
         return None
     return hold
+
+
+def _refuse() -> None:
+    raise BlockingIOError
 
 
 def _locked(path: Path, waiting: Callable[[], None]) -> int:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
+from compress.core.links import stays_inside
 from compress.core.locks import own
 from compress.core.renames import sync_path
+from compress.core.storage import full_or_broken
+from compress.core.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,16 +45,21 @@ def folder_digest(folder: Path, names: Iterable[Path] | None = None) -> str:
 
 
 def contained(folder: Path, name: str) -> Path:
-    """The path of `name` inside `folder`.
+    """Find `name` inside `folder`.
 
     Raises:
-        CompressError: the name leads out of the folder (`..`, absolute, or through a link).
+        CompressError: The name leads out of the folder (`..`, absolute, or through a link), or is none.
     """
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        message = f"'{name}' leads out of {folder}"
+    if not stays_inside(folder, path):
+        message = f"'{visible(name)}' leads out of {folder}"
         raise CompressError("path-escapes", message, hint="do not trust this model's files")
     return path
+
+
+def is_part(path: Path) -> bool:
+    """Whether a file is one that `whole_file` had begun, by its name."""
+    return re.fullmatch(r"\..+\.[0-9a-f]{8}\.part", path.name) is not None
 
 
 @contextmanager
@@ -111,8 +120,9 @@ def refuse_unwritable(target: Path) -> None:
 
 def unwritable(target: Path, error: OSError) -> CompressError:
     """The error for an output that cannot be written, with what the system said."""
-    if error.errno == errno.ENOSPC:
-        return CompressError("no-space", f"no space left for {target}", hint="free some disk space")
+    disk = full_or_broken(target, error)
+    if disk is not None:
+        return disk
     reason = error.strerror or str(error)
     return CompressError(
         "output-unwritable", f"cannot write {target}: {reason}", hint="choose a folder that you own"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 import shutil
 import tempfile
 from contextlib import contextmanager, nullcontext
@@ -41,7 +42,7 @@ def published(target: Path, *, replace: bool = False) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(target)
-        beside, hold = _new_folder(target)
+        beside, hold = new_folder(f".{target.name}{_UNFINISHED}", target.parent)
     except OSError as error:
         raise unwritable(target, error) from None
     try:
@@ -57,11 +58,19 @@ def published(target: Path, *, replace: bool = False) -> Iterator[Path]:
         hold.release()
 
 
+def finished_name(name: str) -> str | None:
+    """The name that a folder was to get, from that which it has while it is not finished; else None."""
+    found = re.fullmatch(rf"\.(.+){re.escape(_UNFINISHED)}[a-z0-9_]{{8}}", name)
+    return found[1] if found else None
+
+
 def remove_abandoned(target: Path) -> None:
     """Remove the folders beside `target` that killed runs left; an artifact that one had moved away, to
     put a new one in its place, gets its name again.
     """
     for folder in target.parent.glob(f".{glob.escape(target.name)}{_UNFINISHED}*"):
+        if finished_name(folder.name) != target.name:
+            continue
         with own_abandoned(folder) or nullcontext() as hold:
             if hold is None:
                 continue
@@ -70,10 +79,10 @@ def remove_abandoned(target: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _new_folder(target: Path) -> tuple[Path, Hold]:
-    """A folder beside `target` that is this process's own, as others can see."""
+def new_folder(prefix: str, parent: Path) -> tuple[Path, Hold]:
+    """Make a folder that is this process's own, as others can see, until the hold is released."""
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}{_UNFINISHED}", dir=target.parent))
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         hold = own(folder)
         if hold is not None:  # else one who looked for abandoned folders was faster
             return folder, hold
@@ -118,7 +127,7 @@ def _replace(beside: Path, target: Path) -> bool:
 
 def _move_away(beside: Path, target: Path) -> bool:
     """Replace `target` in two steps. `remove_abandoned` undoes the first where the second never came."""
-    folder, hold = _new_folder(target)
+    folder, hold = new_folder(f".{target.name}{_UNFINISHED}", target.parent)
     with hold:
         try:
             target.rename(folder / _OLD)

@@ -7,6 +7,7 @@ or a loss of power leaves is either whole or seen not to be.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -34,9 +35,10 @@ def seal(folder: Path, *, name: Path) -> None:
     folder will be renamed to.
     """
     entries = _entries(folder)
-    files = {path: {"bytes": size, "sha256": file_digest(folder / path)} for path, size in entries.items()}
+    files = {path: {"bytes": size, "sha256": _digest(folder / path)} for path, size in entries.items()}
     for path in entries:
-        (folder / path).chmod(_READ_ONLY)
+        if not (folder / path).is_symlink():
+            (folder / path).chmod(_READ_ONLY)
     with whole_file(seal_path(name)) as part:
         part.write_text(json.dumps({"files": files}, indent=1), encoding="utf8")
 
@@ -48,9 +50,16 @@ def is_sealed(folder: Path) -> bool:
         sizes = {path: entry["bytes"] for path, entry in files.items()}
         if _entries(folder) != sizes:
             return False
-        return all(file_digest(folder / path) == entry["sha256"] for path, entry in files.items())
+        return all(_digest(folder / path) == entry["sha256"] for path, entry in files.items())
     except (CompressError, OSError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _digest(path: Path) -> str:
+    """The sha256 of a file; of a link that of where it leads, since what lies there is another's."""
+    if path.is_symlink():
+        return hashlib.sha256(os.readlink(path).encode(errors="surrogateescape")).hexdigest()
+    return file_digest(path)
 
 
 @contextmanager

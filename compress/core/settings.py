@@ -35,6 +35,8 @@ class Settings(Frozen):
     data: str | None = None
     column: tuple[str, ...] = ()
     calibration: tuple[str, ...] = ()
+    label_map: str | dict[str, int | str] | None = None
+    allow_chance: bool = False
     metric: str | None = None
     max_drop: str | None = None
     min_speedup: str | None = None

@@ -57,6 +57,7 @@ _BY_TASK = {
         Wanted("question", ("question", "query")),
         Wanted("context", ("context", "passage", "paragraph", "text")),
         Wanted("answers", ("answers", "answer", "answer_text"), False),
+        Wanted("is_impossible", ("is_impossible",), False),
     ),
     "question-answer": (
         Wanted("question", ("question", "prompt", "problem", "query", "input", "instruction", "text")),

@@ -12,18 +12,25 @@ from typing import TYPE_CHECKING, Any
 from compress.core.errors import CompressError
 from compress.data.arrow import read_saved, saved_splits
 from compress.data.columns import choose_columns
+from compress.data.conversations import conversation_column, with_text
 from compress.data.hub import hub_files, parse_hub_name, preferred_split
 from compress.data.media import media_files, read_media, refuse_unreadable, spilled
 from compress.data.packed import PACKED_SUFFIXES
 from compress.data.sample import SAMPLE_LICENCE, SAMPLE_SOURCE, sample_passages
+from compress.data.several import FLAGS, with_flags
 from compress.data.table import Table, joined
 from compress.data.tables import TABLE_SUFFIXES, is_table, read_parquet, read_table
-from compress.data.values import canonical_rows
+from compress.data.targets import Outputs, tag_column_of
+from compress.data.unjudged import is_labelled, notes_on_answers
+from compress.data.values import MAY_LACK_ANSWER, canonical_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-ANSWERS = ("label", "tags", "answers", "transcript")
+    from compress.data.conversations import WriteChat
+    from compress.data.labels import LabelMap
+
+ANSWERS = ("label", "tags", "answers", "transcript", MAY_LACK_ANSWER)
 """Columns that hold what a model should say; all others are what it is given."""
 
 
@@ -51,6 +58,8 @@ class Items:
     """One digest a row, of what the model is given and not of the answer: equal for duplicates."""
     notes: tuple[str, ...] = ()
     """What the user should know of how the data was read."""
+    label_map: LabelMap | None = None
+    """Which class each written label is, where labels are classes."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,6 +78,9 @@ def load_items(
     modality: str | None = None,
     columns: Mapping[str, str] | None = None,
     labels: Mapping[str, int] | None = None,
+    problem: str | None = None,
+    label_map: Mapping[str, str] | None = None,
+    write_chat: WriteChat | None = None,
     offline: bool = False,
     limit: int | None = None,
     spill: Path | None = None,
@@ -77,7 +89,9 @@ def load_items(
 
     `modality` (`text`, `image`, `audio`) is told by the task, except for feature extraction.
     `columns` maps canonical names to columns of the source, where guessing them is not wanted.
-    `labels` is the model's `label2id`. At most `limit` rows are taken, spread evenly over the source.
+    `labels` are the model's classes by name (`class_ids`), `problem` is its `problem_type`, and
+    `label_map` says which class each label is where the user said so. At most `limit` rows are taken,
+    spread evenly over the source. `write_chat` writes conversations as a language model's text.
     Pictures and sounds that lie inside a table are written to the folder `spill`, if it is given, so
     that every row holds a path; else such a row holds bytes.
     Without a source, texts come from the sample that ships with the package.
@@ -90,8 +104,17 @@ def load_items(
     if source is None:
         return _sample(task, modality, limit)
     table = read_source(source, task=task, modality=modality, offline=offline, limit=limit)
-    chosen = choose_columns(table, task=task, modality=modality, given=columns or {})
-    rows = canonical_rows(table, chosen, task=task, labels=labels)
+    given = dict(columns or {})
+    if task == "text-generation" and write_chat and (talk := conversation_column(table, given.get("text"))):
+        table, given = with_text(table, talk, write_chat), {**given, "text": talk}
+    chosen = choose_columns(table, task=task, modality=modality, given=given)
+    outputs = Outputs(task=task, labels=labels or {}, problem=problem, given=label_map or {})
+    if "tags" in chosen and "tags" not in given and (tags := tag_column_of(table, outputs)):
+        chosen["tags"] = tags
+    if outputs.several and "label" not in chosen and (flags := with_flags(table, outputs.labels)):
+        table, chosen = flags, {**chosen, "label": FLAGS}
+    canonical = canonical_rows(table, chosen, outputs)
+    rows = canonical.rows
     if modality != "text":
         refuse_unreadable(rows, modality)
         rows = spilled(rows, modality, spill) if spill else rows
@@ -103,8 +126,9 @@ def load_items(
         rows,
         columns={name: table.origin.get(column, column) for name, column in kept.items()},
         source=table.source,
-        labelled=_labelled(rows, task),
-        notes=table.notes,
+        labelled=is_labelled(rows, task),
+        notes=[*table.notes, *notes_on_answers(rows, task, table, chosen)],
+        label_map=canonical.label_map,
     )
 
 
@@ -123,6 +147,7 @@ def make_items(
     labelled: bool,
     licence: str | None = None,
     notes: Sequence[str] = (),
+    label_map: LabelMap | None = None,
 ) -> Items:
     """Items of rows that are in canonical columns already, with their digests."""
     keys = tuple(_key(row) for row in rows)
@@ -135,6 +160,7 @@ def make_items(
         digest=_digest(rows, keys),
         keys=keys,
         notes=tuple(notes),
+        label_map=label_map,
     )
 
 
@@ -266,15 +292,3 @@ def _stem(path: Path) -> str:
 def _without_blanks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without the empty lines of running text; a row with an answer stays, whatever its text."""
     return [row for row in rows if set(row) != {"text"} or row["text"].strip()]
-
-
-def _labelled(rows: Sequence[Mapping[str, Any]], task: str) -> bool:
-    answer = {
-        "token-classification": "tags",
-        "question-answering": "answers",
-        "question-answer": "answers",
-        "automatic-speech-recognition": "transcript",
-    }.get(task, "label")
-    if task == "feature-extraction" and "text_pair" not in rows[0]:
-        return False
-    return all(row.get(answer) is not None and row.get(answer) != [] for row in rows)

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
 from compress.data.columns import choose_columns, is_known_text
+from compress.data.conversations import conversation_column, with_text
 from compress.data.items import ANSWERS, modality_of, read_source
 from compress.data.media import refuse_unreadable
 from compress.data.table import value_of
+from compress.data.targets import Outputs
 from compress.data.values import canonical_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from compress.data.conversations import WriteChat
     from compress.data.table import Table
 
     Row = dict[str, Any]
@@ -64,6 +67,9 @@ def load_unlabelled(
     task: str,
     modality: str | None = None,
     labels: Mapping[str, int] | None = None,
+    problem: str | None = None,
+    label_map: Mapping[str, str] | None = None,
+    write_chat: WriteChat | None = None,
     pairs: bool = False,
     offline: bool = False,
     seed: int = 0,
@@ -71,17 +77,21 @@ def load_unlabelled(
     """Read files, folders or Hub data sets, in an order that mixes them (the same at every call).
 
     Models of a single text get every column of text as rows of its own, unless `pairs` says that two
-    texts are one input. A classifier's labels are kept where all of them are the model's (`labels`).
+    texts are one input; `write_chat` writes conversations as text. A classifier's labels are kept where
+    all of them are the model's (`labels`).
 
     Raises:
         CompressError: a source is missing, empty or unreadable, or has nothing of what the task reads.
     """
     modality = modality or modality_of(task)
+    outputs = Outputs(task=task, labels=labels or {}, problem=problem, given=label_map or {})
     rows: list[Row] = []
     said = []
     for source in sources:
         table = read_source(source, task=task, modality=modality, offline=offline, limit=None)
-        columns, found = _rows(table, task=task, modality=modality, labels=labels, pairs=pairs)
+        if task == "text-generation" and write_chat and (talk := conversation_column(table, None)):
+            table = replace(with_text(table, talk, write_chat), names=(talk,))
+        columns, found = _rows(table, modality=modality, outputs=outputs, pairs=pairs)
         if not found:
             raise CompressError("data-empty", f"{source} holds nothing to read", hint="check the columns")
         rows += found
@@ -91,36 +101,36 @@ def load_unlabelled(
     return Unlabelled(rows=mixed, names=tuple(sources), sources=tuple(said))
 
 
-def _rows(
-    table: Table, *, task: str, modality: str, labels: Mapping[str, int] | None, pairs: bool
-) -> tuple[list[str], list[Row]]:
+def _rows(table: Table, *, modality: str, outputs: Outputs, pairs: bool) -> tuple[list[str], list[Row]]:
     """The columns that were taken, and the rows."""
+    task = outputs.task
     if modality == "text" and task in _SINGLE_TEXTS and not pairs:
         columns = _text_columns(table)
         if task == "text-classification" and len(columns) == 1:
-            return columns, _labelled(table, task, {"text": columns[0]}, labels)
+            return columns, _labelled(table, {"text": columns[0]}, outputs)
         texts = [str(value_of(row, column) or "") for column in columns for row in table.rows]
         return columns, [{"text": text} for text in texts if text.strip()]
     chosen = choose_columns(table, task=task, modality=modality, given={})
     given = {name: column for name, column in chosen.items() if name not in ANSWERS}
-    rows = _labelled(table, task, given, labels)
+    rows = _labelled(table, given, outputs)
     if modality != "text":
         refuse_unreadable(rows, modality)
     return list(given.values()), rows
 
 
-def _labelled(
-    table: Table, task: str, given: Mapping[str, str], labels: Mapping[str, int] | None
-) -> list[Row]:
-    """Rows with what a model is given, and with their labels if these are the model's."""
+def _labelled(table: Table, given: Mapping[str, str], outputs: Outputs) -> list[Row]:
+    """Rows with what a model is given, and with their labels if these are surely the model's."""
+    task = outputs.task
     chosen = choose_columns(table, task=task, modality=modality_of(task), given=given)
-    if "label" in chosen and labels:
+    if "label" in chosen and outputs.labels:
         try:
-            return canonical_rows(table, {**given, "label": chosen["label"]}, task=task, labels=labels)
+            found = canonical_rows(table, {**given, "label": chosen["label"]}, outputs)
+            if found.label_map is None or not found.label_map.guess:
+                return found.rows
         except CompressError as error:
-            if error.code not in ("label-unknown", "row-invalid"):
+            if not error.code.startswith("label-") and error.code != "row-invalid":
                 raise
-    return canonical_rows(table, given, task=task, labels=labels)
+    return canonical_rows(table, given, outputs).rows
 
 
 def _text_columns(table: Table) -> list[str]:

@@ -2,94 +2,107 @@
 
 from __future__ import annotations
 
-import ast
-import json
+from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
-from compress.data.labels import IGNORED, LabelReader, is_missing
+from compress.data.several import literal
 from compress.data.table import value_of
+from compress.data.targets import is_unlabelled, label_column, tag_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from compress.data.labels import LabelMap
     from compress.data.table import Table
+    from compress.data.targets import Column, Outputs
 
     Reader = Callable[[Any, str, str], Any]
     """Turns a cell into a value, given its place and its column's name for an error."""
 
-_LITERAL_LIMIT = 2**20
-"""Characters of a list that is written into a cell: Python's parser takes a kilobyte for each few."""
+MAY_LACK_ANSWER = "may_lack_answer"
+"""Is in every row of questions some of which have no answer, so that a model may say that there is none."""
 
 TEXT_COLUMNS = ("text", "text_pair", "question", "context", "transcript")
 
 
-def canonical_rows(
-    table: Table, columns: Mapping[str, str], *, task: str, labels: Mapping[str, int] | None
-) -> list[dict[str, Any]]:
-    """The rows of `table` under canonical names, with values of canonical types.
+@dataclass(frozen=True)
+class Canonical:
+    """Rows under canonical names, and which class each written label is, where labels are classes."""
+
+    rows: list[dict[str, Any]]
+    label_map: LabelMap | None = None
+
+
+def canonical_rows(table: Table, columns: Mapping[str, str], outputs: Outputs) -> Canonical:
+    """Bring the rows of `table` under canonical names, with values of canonical types.
 
     A column of labels that are all missing is left out.
 
     Raises:
         CompressError: a cell is of the wrong type, or a label is unknown; names the first such place.
     """
-    readers = _readers(table, columns, task=task, labels=labels)
+    readers, label_map = _readers(table, columns, outputs)
     rows = []
     for cells, place in zip(table.rows, table.places, strict=True):
         row = {}
         for name, read in readers.items():
             value = value_of(cells, columns[name])
-            if value is None and name != "answers":
+            if value is None and name not in _MAY_BE_EMPTY:
                 raise _wrong(place, columns[name], value, "a value")
             row[name] = read(value, place, columns[name])
         rows.append(row)
+    return Canonical(_with_unanswerable(rows), label_map)
+
+
+_MAY_BE_EMPTY = ("answers", "is_impossible", "label")
+
+
+def _with_unanswerable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of questions without `is_impossible`, which empties the answers, and with `MAY_LACK_ANSWER` where
+    some questions have an answer and some have none.
+    """
+    marked = [bool(row.pop("is_impossible", False)) for row in rows]
+    for row, impossible in zip(rows, marked, strict=True):
+        if impossible:
+            row["answers"] = []
+    without = [row for row in rows if "context" in row and row.get("answers") == []]
+    if without and (any(marked) or len(without) < len(rows)):
+        return [row | {MAY_LACK_ANSWER: True} for row in rows]
     return rows
 
 
+def _flag(value: Any, place: str, column: str) -> bool:
+    if value is None or str(value).strip().casefold() in ("false", "0", "no", ""):
+        return False
+    if str(value).strip().casefold() in ("true", "1", "yes"):
+        return True
+    raise _wrong(place, column, value, "true or false")
+
+
 def _readers(
-    table: Table, columns: Mapping[str, str], *, task: str, labels: Mapping[str, int] | None
-) -> dict[str, Reader]:
+    table: Table, columns: Mapping[str, str], outputs: Outputs
+) -> tuple[dict[str, Reader], LabelMap | None]:
     media = partial(_media, folder=table.folder)
     plain: dict[str, Reader] = dict.fromkeys(TEXT_COLUMNS, _string)
     plain |= {"tokens": _words, "answers": _answers, "image": media, "audio": media}
+    plain["is_impossible"] = _flag
     readers = {name: plain[name] for name in columns if name in plain}
-    if "label" in columns and not all(is_missing(value_of(row, columns["label"])) for row in table.rows):
-        readers["label"] = _label_reader(table, columns["label"], task=task, labels=labels)
+    found = None
+    if "label" in columns and not is_unlabelled([value_of(row, columns["label"]) for row in table.rows]):
+        found = label_column(table, columns["label"], outputs)
+        readers["label"] = _reader(found)
     if "tags" in columns:
-        readers["tags"] = _tags_reader(table, columns["tags"], labels=labels)
-    return readers
+        found = tag_column(table, columns["tags"], outputs, _words)
+        readers["tags"] = _reader(found)
+    return readers, found.label_map if found else None
 
 
-def _label_reader(table: Table, column: str, *, task: str, labels: Mapping[str, int] | None) -> Reader:
-    reader = LabelReader(
-        labels=labels,
-        classes=table.classes.get(column),
-        values=[value_of(row, column) for row in table.rows],
-        scores=task == "feature-extraction",
-    )
-
-    def read(value: Any, place: str, column: str) -> int | float:
-        if is_missing(value):
-            raise _wrong(place, column, value, "a label")
-        return reader.read(value, place)
-
-    return read
-
-
-def _tags_reader(table: Table, column: str, *, labels: Mapping[str, int] | None) -> Reader:
-    cells = zip(table.rows, table.places, strict=True)
-    values = [tag for row, place in cells for tag in _words(value_of(row, column), place, column)]
-    reader = LabelReader(labels=labels, classes=table.classes.get(column), values=values)
-
-    def read(value: Any, place: str, column: str) -> list[int | float]:
-        tags = _words(value, place, column)
-        return [IGNORED if tag in (IGNORED, str(IGNORED)) else reader.read(tag, place) for tag in tags]
-
-    return read
+def _reader(column: Column) -> Reader:
+    return lambda value, place, _: column.read(value, place)
 
 
 def _string(value: Any, place: str, column: str) -> str:
@@ -101,7 +114,7 @@ def _string(value: Any, place: str, column: str) -> str:
 def _words(value: Any, place: str, column: str) -> list[Any]:
     """A list; also one that was written into a cell as JSON or Python, or words between spaces."""
     if isinstance(value, str):
-        value = _literal(value) if value.lstrip().startswith("[") else value.split()
+        value = literal(value) if value.lstrip().startswith("[") else value.split()
     if not isinstance(value, list) or not value or any(isinstance(word, list | dict) for word in value):
         raise _wrong(place, column, value, "a list of words that is not empty")
     return value
@@ -110,10 +123,12 @@ def _words(value: Any, place: str, column: str) -> list[Any]:
 def _answers(value: Any, place: str, column: str) -> list[str]:
     """The texts of SQuAD's `{"text": [...], "answer_start": [...]}`, of a list, or of one string."""
     if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
-        parsed = _literal(value)
+        parsed = literal(value)
         value = value if parsed is None else parsed
     if isinstance(value, dict):
         value = value.get("text", [])
+    if value is None:
+        value = []
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = f"{value:.10g}"
     if isinstance(value, str):
@@ -121,17 +136,6 @@ def _answers(value: Any, place: str, column: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(answer, str | dict) for answer in value):
         raise _wrong(place, column, value, "answers as texts")
     return [str(answer["text"] if isinstance(answer, dict) else answer) for answer in value]
-
-
-def _literal(text: str) -> Any:
-    if len(text) > _LITERAL_LIMIT:
-        return None
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            return parse(text)
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # the last: nested deeply
-            continue
-    return None
 
 
 def _media(value: Any, place: str, column: str, *, folder: Path) -> Path | bytes:

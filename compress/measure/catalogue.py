@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError, did_you_mean
 from compress.measure import metrics
+from compress.measure.metrics.label_f1 import MULTI_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,10 +56,14 @@ def choose_metric(
 
 
 def _subject(task: str, config: Mapping[str, Any]) -> str:
-    """The task, but `regression` for classifiers with one output."""
-    single = len(config.get("id2label") or ()) == 1 or config.get("problem_type") == "regression"
-    whole_items = task.endswith("-classification") and task != "token-classification"
-    return "regression" if single and whole_items else task
+    """The task, but `regression` for classifiers that give scores, and `multi-label` for those whose classes
+    do not exclude each other.
+    """
+    if not task.endswith("-classification") or task == "token-classification":
+        return task
+    if len(config.get("id2label") or ()) == 1 or config.get("problem_type") == "regression":
+        return "regression"
+    return MULTI_LABEL if config.get("problem_type") == "multi_label_classification" else task
 
 
 def _of_task(subject: str) -> list[Metric]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from compress.runtime.preprocess import Preprocessor, Row
+    from compress.stats.chance import Lift
     from compress.stats.estimate import Estimate
 
     Arrays = Mapping[str, np.ndarray]
@@ -87,6 +88,13 @@ class Batch:
     targets: np.ndarray | None = None
     original: Batch | None = None
 
+    def windows(self) -> list[list[int]]:
+        """The inputs that each row was made into."""
+        groups: list[list[int]] = [[] for _ in self.rows]
+        for number, owner in enumerate(self.owners):
+            groups[owner].append(number)
+        return groups
+
 
 class Comparison(NamedTuple):
     """The metric of the reference and of a contender, how much was lost (positive: worse; for
@@ -127,6 +135,8 @@ class Metric:
     """Whether `observe` never looks at the reference's outputs, though it is a fidelity."""
     wide: bool = False
     """Whether outputs are as wide as a vocabulary, so that few rows at once fill the memory."""
+    lift: Callable[[Records], Lift] | None = None
+    """Of a model's own records: how far it is above chance. None where no label tells."""
     sums_by_text: bool = False
     """Whether records are sums over a text's tokens, which compare models that cut it differently."""
 

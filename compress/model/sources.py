@@ -12,9 +12,14 @@ from compress.core.cached import take
 from compress.core.distribution import install_extra
 from compress.core.errors import CompressError
 from compress.core.paths import file_digest
+from compress.model.gguf_header import read_gguf_header
+from compress.model.headers import TensorHeader
+from compress.model.plausible import refuse_implausible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from compress.model.gguf_header import GgufHeader
 
 DEMO = "demo"
 """The name of the model in that package, whatever lies in the working folder."""
@@ -90,9 +95,7 @@ def gguf_folder(path: Path, *, cache: Path, note: Callable[[str], None]) -> Path
     Raises:
         CompressError: the file is not GGUF, or holds an architecture that transformers cannot read.
     """
-    with path.open("rb") as stream:
-        if stream.read(4) != b"GGUF":
-            raise CompressError("gguf-invalid", f"{path} is not a GGUF file", hint="download it again")
+    _refuse_implausible(read_gguf_header(path))
     folder = cache / "gguf" / file_digest(path)[:24]
 
     def make(beside: Path, lock: int) -> None:
@@ -103,8 +106,32 @@ def gguf_folder(path: Path, *, cache: Path, note: Callable[[str], None]) -> Path
     return folder
 
 
+_SIZES = {
+    "block_count": "num_hidden_layers",
+    "embedding_length": "hidden_size",
+    "feed_forward_length": "intermediate_size",
+    "context_length": "max_position_embeddings",
+    "attention.head_count": "num_attention_heads",
+    "attention.head_count_kv": "num_key_value_heads",
+    "attention.key_length": "head_dim",
+    "expert_count": "num_experts",
+    "vocab_size": "vocab_size",
+}
+"""Keys of GGUF, after the architecture's name, and what transformers calls them."""
+
+
+def _refuse_implausible(header: GgufHeader) -> None:
+    """Refuse sizes that do not fit the tensors, before transformers builds a model of them."""
+    sizes = {
+        name: header.values.get(f"{header.values.get('general.architecture')}.{key}")
+        for key, name in _SIZES.items()
+    }
+    tensors = {name: TensorHeader("F32", one.shape, 0, 0) for name, one in header.tensors.items()}
+    refuse_implausible(sizes, tensors)
+
+
 def _dequantize(path: Path, folder: Path) -> None:
-    from compress.model.load import quiet_transformers
+    from compress.model.quiet import quiet_transformers
 
     with quiet_transformers():
         _convert(path, folder)

@@ -38,7 +38,7 @@ def load_tokenizer(folder: Path) -> Any:
     """
     from transformers import AutoTokenizer
 
-    if not any((folder / name).exists() for name in _VOCABULARIES):
+    if not has_tokenizer(folder):
         message = f"no tokenizer in {folder}"
         raise CompressError("tokenizer-missing", message, hint="save the tokenizer beside the model")
     try:
@@ -48,6 +48,11 @@ def load_tokenizer(folder: Path) -> Any:
         reason = " ".join(str(error).split())[:200]
         message = f"cannot read the tokenizer in {folder}: {reason}"
         raise CompressError("tokenizer-invalid", message, hint="save it again") from error
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Tell whether a folder holds a vocabulary that `load_tokenizer` reads."""
+    return any((folder / name).exists() for name in _VOCABULARIES)
 
 
 def backend_of(tokenizer: Any) -> Tokenizer:
@@ -93,13 +98,13 @@ def write_tokenizer(tokenizer: Any, target: Path) -> None:
     backend = backend_of(tokenizer)
     if not (target / FILE).exists():
         tokenizer.save_pretrained(target)
-    elif _plain(target / FILE) != backend.to_str():
+    elif read_plain(target / FILE) != backend.to_str():
         tokenizer.backend_tokenizer.save(str(target / FILE))
     _write_settings(tokenizer, target)
 
 
-def _plain(path: Path) -> str | None:
-    """What a `tokenizer.json` computes, without its padding and truncation; None where it is damaged."""
+def read_plain(path: Path) -> str | None:
+    """Read what a `tokenizer.json` computes, without its padding and truncation; None where it is damaged."""
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception:  # tokenizers raises Exception itself; transformers read the vocabulary all the same

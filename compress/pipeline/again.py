@@ -6,21 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from compress.core.artifact import GRAPH_NAME, ArtifactKind
 from compress.core.errors import CompressError
-from compress.data.items import load_items
 from compress.graph.session import GENAI, open_runner
 from compress.measure.catalogue import choose_metric
 from compress.measure.confinement import NO_LIMITS, confinement_of
 from compress.measure.evaluate import evaluate
 from compress.measure.host import detect_host, differences
+from compress.measure.label_check import chance_note, refuse_doubtful
 from compress.measure.latency import interleave, ratio
 from compress.measure.metric import Tools
 from compress.model.safety import read_json
-from compress.pipeline.judge import columns_of
+from compress.pipeline.data import data_notes, read_items
 from compress.pipeline.remotely import contenders_on, describe
 from compress.pipeline.speed import threads_of
+from compress.pipeline.tokenizer import told_cut
 from compress.pipeline.workloads import feeds_of, workloads_of
 from compress.runtime.files import same_tokenizer
 from compress.runtime.preprocess import load_preprocessor
+from compress.runtime.text import TextPreprocessor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,10 +31,12 @@ if TYPE_CHECKING:
     from compress.core.profile import Profile, Workload
     from compress.core.report import Accuracy
     from compress.core.settings import Settings
+    from compress.data.items import Items
     from compress.graph.session import Runner
     from compress.measure.confinement import Confinement
     from compress.measure.host import Host
     from compress.measure.latency import Timings
+    from compress.measure.metric import Metric, Records
     from compress.measure.processes import Timed
     from compress.measure.remote import Device
     from compress.pipeline.subjects import Subject
@@ -164,15 +168,18 @@ def evaluate_again(
             raise CompressError("artifact-missing", f"'{one.name}' is no artifact", hint=hint)
     runner = open_runner(subject.folder / GRAPH_NAME, runtime=subject.runtime)
     preprocessor = load_preprocessor(subject.folder, task=subject.task, inputs=runner.inputs)
-    items = load_items(
-        settings.data,
+    items = read_items(
+        settings,
         task=subject.task,
         modality=preprocessor.modality,
-        columns=columns_of(settings.column),
-        labels=_labels(subject),
-        offline=settings.offline,
-        limit=settings.limit,
+        config=config_of(subject),
+        folder=subject.folder,
     )
+    if isinstance(preprocessor, TextPreprocessor):
+        for line in told_cut(preprocessor, items.rows, name="data"):
+            progress.note(line)
+    for line in data_notes(items):
+        progress.note(line)
     metric = choose_metric(
         subject.task, labelled=items.labelled, name=settings.metric, config=config_of(subject)
     )
@@ -198,7 +205,22 @@ def evaluate_again(
         progress=progress,
         title="judge",
     )
+    _check_labels(metric, items, scores[subject.name].records, progress)
     return scores[subject.name].accuracy()
+
+
+def _check_labels(metric: Metric, items: Items, records: Records, progress: Progress) -> None:
+    """Refuse a mapping of labels that the model contradicts; say where it is at chance.
+
+    Raises:
+        CompressError: another order of the labels is far better, or a guess is not confirmed.
+    """
+    if metric.lift is None:
+        return
+    lift = metric.lift(records)
+    refuse_doubtful(items.label_map, records, lift)
+    if line := chance_note(metric, lift):
+        progress.note(f"note: {line}")
 
 
 def _reference(first: Subject, runner: Runner | None) -> tuple[Runner, Tools]:
@@ -211,7 +233,3 @@ def _reference(first: Subject, runner: Runner | None) -> tuple[Runner, Tools]:
 def config_of(subject: Subject) -> dict[str, Any]:
     """Its config.json."""
     return read_json(subject.folder / "config.json", code="config-missing")
-
-
-def _labels(subject: Subject) -> dict[str, int] | None:
-    return config_of(subject).get("label2id")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from compress.core.artifact import Context
 from compress.core.errors import CompressError
+from compress.core.storage import disk_error
 from compress.measure.layer_times import MeasuredLayers
 from compress.measure.memory import peak_rss_bytes
 from compress.pipeline.cache import cache_folder
@@ -66,7 +67,12 @@ def main() -> None:
     try:
         reply = _apply(request, sender)
     except CompressError as error:
-        reply = StepReply(error=failure(error))
+        reply = StepReply(error=failure(disk_error(error) or error))
+    except Exception as error:  # libraries have errors of their own for a full disk
+        disk = disk_error(error)
+        if disk is None:
+            raise
+        reply = StepReply(error=failure(disk))
     facts = {
         "seconds": time.perf_counter() - start,
         "cpu_seconds": sum(os.times()[:4]),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
+from compress.core.storage import DISK_FAULT, NO_SPACE
 from compress.pipeline.extras import refuse_missing_extras
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _make(recipe: Recipe, plan: Plan, executor: Executor, source: Artifact) -> C
         refuse_missing_extras(recipe)
         applied = executor.apply(recipe, source, digest=plan.model.digest)
     except CompressError as error:
-        if plan.chosen_by_user or error.exit_code != 2:
+        if plan.chosen_by_user or error.exit_code != 2 or error.code in (NO_SPACE, DISK_FAULT):
             raise
         executor.progress.note(f"'{recipe.name}' left out: {error.message}")
         hint = f" ({error.hint})" if error.hint else ""

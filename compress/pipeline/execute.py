@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from compress.core.artifact import BESIDE, GRAPH_NAME, Artifact, ArtifactKind
 from compress.core.cached import take
 from compress.core.copies import add_missing, clone_or_copy, link_or_copy
 from compress.core.errors import CompressError, InternalError
+from compress.core.litter import WORK
 from compress.core.seal import is_resumable, seal_path
 from compress.graph.io import graph_bytes
 from compress.measure.host import detect_host
@@ -18,10 +20,12 @@ from compress.model.safety import checkpoint_bytes
 from compress.model.sidecars import inherit_checkpoint
 from compress.pipeline.cache import step_key
 from compress.pipeline.messages import StepReply, StepRequest, place
+from compress.pipeline.space import refuse_step
 from compress.pipeline.step_process import run_child
 from compress.pipeline.steps import bind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from compress.core.artifact import Progress
@@ -109,10 +113,11 @@ class Executor:
         original = source
         made: list[Made] = []
         dropped: list[Dropped] = []
-        for step in recipe.steps:
+        for number, step in enumerate(recipe.steps):
             key = self._key(digest, step)
+            refuse = partial(refuse_step, self.steps, recipe, number, source, original)
             try:
-                made.append(self._once(step, source, key, original=original))
+                made.append(self._once(step, source, key, original=original, refuse=refuse))
             except CompressError as error:
                 if error.code != NOTHING_TO_DO:
                     raise
@@ -138,13 +143,18 @@ class Executor:
         config = bound.config.model_dump(mode="json")  # defaults and what is written out are the same
         return step_key(parent, step=step.name, config=config, inputs=inputs)
 
-    def _once(self, step: Step, source: Artifact, key: str, *, original: Artifact) -> Made:
-        """What a step makes, from this run, from the cache, or now. Each folder is verified once a run."""
+    def _once(
+        self, step: Step, source: Artifact, key: str, *, original: Artifact, refuse: Callable[[], None]
+    ) -> Made:
+        """What a step makes, from this run, from the cache, or now. Each folder is verified once a run, and
+        what is made is preceded by `refuse`, which looks for room.
+        """
         if key not in self._made:
             folder, work = self.steps / key, self._work(key)
 
             def make(beside: Path, lock: int) -> None:
                 self._discard_damaged(work, step)
+                refuse()
                 reply = self._run(step, source, beside, work=work, original=original, lock=lock)
                 _inherit(source, reply, beside)
                 (beside / STEP_FACTS).write_text(reply.model_dump_json(), encoding="utf8")
@@ -167,7 +177,7 @@ class Executor:
 
     def _work(self, key: str) -> Path:
         """Where a step keeps what it has finished, by the step's key: a killed run's is found again."""
-        return self.steps / f"{key}.work"
+        return self.steps / f"{key}{WORK}"
 
     def _processor(self, source: Artifact) -> Path:
         """Whose tokenizer prepares a step's calibration rows: that of the model it gets, which an earlier

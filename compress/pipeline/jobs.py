@@ -10,6 +10,7 @@ from compress.core.errors import CompressError, InternalError
 from compress.core.outcome import JobOutcome
 from compress.core.paths import refuse_existing
 from compress.core.profile import load_profile
+from compress.core.storage import disk_error
 from compress.pipeline.plan import default_output
 
 if TYPE_CHECKING:
@@ -66,10 +67,13 @@ def outcome_of(model: str, target: str, run: Callable[[], Outcome], *, strict: b
     try:
         return finished(model, target, run())
     except CompressError as error:
-        return failed(model, target, error)
+        return failed(model, target, disk_error(error) or error)
     except Exception as error:
         if strict:
             raise
+        disk = disk_error(error)
+        if disk is not None:
+            return failed(model, target, disk)
         reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         hint = "run again with --debug and report it"
         return failed(model, target, InternalError("internal", reason, hint=hint))
@@ -84,6 +88,7 @@ def finished(model: str, target: str, found: Outcome) -> JobOutcome:
         report=found.report,
         evidence=found.evidence,
         folder=str(found.folder) if found.folder else None,
+        kept=str(found.kept) if found.kept else None,
     )
 
 

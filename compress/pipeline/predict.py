@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from compress.core.artifact import ArtifactKind
 from compress.core.errors import CompressError
 from compress.core.profile import ModelKind
-from compress.core.storage import FP32
+from compress.core.stored_bits import FP32
 from compress.graph.components import component_by_name
 from compress.pipeline.size_budget import beside_weights
 from compress.pipeline.steps import bind, result_kind
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from compress.core.artifact import Artifact, Row
     from compress.core.recipe import Recipe
-    from compress.core.storage import Storage
+    from compress.core.stored_bits import Storage
     from compress.model.headers import TensorHeader
     from compress.model.resolve import Model
 

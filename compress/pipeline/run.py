@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compress.core.artifact import Artifact, ArtifactKind
-from compress.core.errors import BudgetMissed, CompressError, ExitCode
+from compress.core.errors import CompressError, ExitCode
 from compress.core.report import Speedup
 from compress.graph.io import graph_bytes
 from compress.graph.session import open_runner
@@ -20,23 +20,23 @@ from compress.pipeline.elsewhere import elsewhere, told_elsewhere, told_tokens
 from compress.pipeline.estimate import Estimator
 from compress.pipeline.execute import Executor
 from compress.pipeline.gate import Findings, exit_code, judge
-from compress.pipeline.judge import Judge, prepare_items
+from compress.pipeline.judge import Judge
 from compress.pipeline.manifest import Source, write_manifest
 from compress.pipeline.messages import Spec
 from compress.pipeline.operators import profile_operators, told_operators
 from compress.pipeline.publish import publish
 from compress.pipeline.rows import write_rows
 from compress.pipeline.savings import saving_lines
-from compress.pipeline.settle import judge_on_test
+from compress.pipeline.settle import judge_on_test, result_of
 from compress.pipeline.speed import Stopwatch
-from compress.pipeline.tokenizer import check_rows
+from compress.pipeline.splits import prepare_items
+from compress.pipeline.tokenizer import check_data
 from compress.pipeline.trial import Scores, run_trial
 from compress.pipeline.workloads import headline_of
 from compress.runtime.preprocess import load_preprocessor
-from compress.runtime.text import TextPreprocessor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from compress.core.artifact import Progress
@@ -44,10 +44,9 @@ if TYPE_CHECKING:
     from compress.core.recipe import Recipe
     from compress.core.report import Evidence, Report
     from compress.pipeline.execute import Made
-    from compress.pipeline.judge import Splits
     from compress.pipeline.plan import Plan
     from compress.pipeline.settle import Settled
-    from compress.pipeline.trial import Trial
+    from compress.pipeline.splits import Splits
     from compress.runtime.preprocess import Preprocessor
 
     Render = Callable[[Report, Evidence, Path], Mapping[str, str]]
@@ -56,9 +55,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run left. `folder` is None where nothing was published."""
+    """What a run left. `folder` is None where nothing was published; what missed its budget is `kept`."""
 
     folder: Path | None
+    kept: Path | None = None
     report: Report
     evidence: Evidence
     exit_code: ExitCode
@@ -74,6 +74,8 @@ class Bench:
     executor: Executor
     judge: Judge
     stopwatch: Stopwatch | Estimator
+    told: Sequence[str] = ()
+    """What was noticed of the data, for the report."""
 
     @property
     def source(self) -> Artifact:
@@ -93,24 +95,30 @@ def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
     splits = prepare_items(plan, note=progress.note)
     with workspace() as work:
         bench = set_up(plan, splits, work, progress)
+        notes = bench.judge.check_labels()
         scores = Scores(plan, bench.judge)
         candidates = make_candidates(plan, bench.executor, bench.source, keeps=scores.keeps)
         trial = run_trial(
             plan, base=bench.base, candidates=candidates, scores=scores, stopwatch=bench.stopwatch
         )
-        _result(plan, trial)  # raises where there is nothing to publish, before the test part is judged
+        result_of(plan, trial)  # raises where there is nothing to publish, before the test part is judged
         settled = judge_on_test(
             trial, plan=plan, judge=bench.judge, executor=bench.executor, source=bench.source
         )
-        artifact, recipe = _result(plan, settled.trial)
-        report, found = _measure(bench, settled)
+        artifact, recipe = result_of(plan, settled.trial)
+        report, found = _measure(bench, settled, notes)
     code = exit_code(report.gate, user_set=plan.budgets.set_by_user)
-    folder = plan.out
-    if code in (ExitCode.BUDGET_MISSED, ExitCode.INCONCLUSIVE):
-        folder = cache_folder() / "failed" / plan.out.name
-    _publish(plan, folder, artifact, recipe, report, found, render, replace=folder != plan.out)
-    published = folder if folder == plan.out or plan.settings.values.keep_failed else None
-    return Outcome(folder=published, report=report, evidence=found, exit_code=code)
+    missed = code in (ExitCode.BUDGET_MISSED, ExitCode.INCONCLUSIVE)
+    folder = cache_folder() / "failed" / plan.out.name if missed else plan.out
+    with progress.track("keep the artifact" if missed else "publish"):
+        _publish(plan, folder, artifact, recipe, report, found, render, replace=missed)
+    return Outcome(
+        folder=folder if not missed or plan.settings.values.keep_failed else None,
+        kept=folder if missed else None,
+        report=report,
+        evidence=found,
+        exit_code=code,
+    )
 
 
 def set_up(plan: Plan, splits: Splits, work: Path, progress: Progress) -> Bench:
@@ -130,11 +138,9 @@ def set_up(plan: Plan, splits: Splits, work: Path, progress: Progress) -> Bench:
     executor.inputs = tuple(Spec(name=one.name, dtype=one.dtype, shape=one.shape) for one in inputs)
     executor.processor = base.artifact.folder
     preprocessor = load_preprocessor(base.artifact.folder, task=plan.model.task, inputs=inputs)
-    if isinstance(preprocessor, TextPreprocessor):
-        check_rows(plan.model.folder, preprocessor, splits.items.rows)
-    if isinstance(preprocessor, TextPreprocessor):
-        check_rows(plan.model.folder, preprocessor, splits.items.rows)
+    told = check_data(plan.model.folder, base.artifact.folder, preprocessor, splits, note=progress.note)
     return Bench(
+        told=told,
         plan=plan,
         splits=splits,
         base=base,
@@ -176,22 +182,15 @@ def source_of(plan: Plan) -> Artifact:
     return Artifact(kind=ArtifactKind.CHECKPOINT, folder=plan.model.folder, task=plan.model.task)
 
 
-def _result(plan: Plan, trial: Trial) -> tuple[Artifact, Recipe]:
-    if trial.winner:
-        return trial.winner.artifact, trial.winner.recipe
-    if not plan.settings.values.allow_fp32:
-        reasons = "; ".join(f"{name}: {why}" for name, why in trial.choice.why.items())
-        message = f"no candidate beats the fp32 graph within the budgets ({reasons})"
-        raise BudgetMissed("nothing-better", message, hint="--allow-fp32 publishes the fp32 graph")
-    return trial.base.artifact, plan.base
-
-
-def _measure(bench: Bench, settled: Settled) -> tuple[Report, Evidence]:
+def _measure(bench: Bench, settled: Settled, data_notes: Sequence[str]) -> tuple[Report, Evidence]:
+    """Time the settled candidate and put its report together; `data_notes` say how the data was read."""
     plan, trial = bench.plan, settled.trial
-    artifact, recipe = _result(plan, trial)
+    artifact, recipe = result_of(plan, trial)
     accuracy, plain = settled.accuracy, settled.uncalibrated
     other = elsewhere(bench.judge, artifact.graph, recipe, task=plan.model.task)
     notes = [
+        *data_notes,
+        *bench.told,
         *told_beside(plain, accuracy),
         *told_elsewhere(other),
         *told_tokens(artifact.folder, bench.base.artifact.folder, bench.splits.test.rows),
@@ -254,11 +253,12 @@ def _operators(bench: Bench, artifact: Artifact, recipe: Recipe) -> Operators | 
 
 def _savings(bench: Bench, operators: Operators | None) -> list[SavingLine]:
     """What pruning the original would save; of a structure that no step prunes, nothing."""
-    model = bench.plan.model
+    model, progress = bench.plan.model, bench.stopwatch.progress
     try:
-        return saving_lines(model.folder, model.task, parameters=model.parameters, operators=operators)
+        with progress.track("look for what pruning would save"):
+            return saving_lines(model.folder, model.task, parameters=model.parameters, operators=operators)
     except CompressError as error:
-        bench.stopwatch.progress.note(f"what pruning would save is not known: {error.message}")
+        progress.note(f"what pruning would save is not known: {error.message}")
         return []
 
 

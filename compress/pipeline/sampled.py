@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from compress.core.errors import CompressError
+from compress.core.locks import exclusive
 from compress.core.paths import refuse_unwritable, unwritable, whole_file
 from compress.core.seal import is_whole, resume_point
 from compress.data.sample import sample_texts
@@ -20,6 +21,7 @@ from compress.model.load import load_module
 from compress.model.sampling import first_tokens, never_text, opening, written
 from compress.model.sizes import text_sizes
 from compress.pipeline.cache import cache_folder, step_key
+from compress.runtime.conversations import ConversationWriter
 from compress.runtime.limits import max_tokens
 from compress.runtime.tokenizer import load_tokenizer
 
@@ -56,7 +58,7 @@ def sample_to(model: Model, out: Path, wanted: Wanted, *, offline: bool, progres
             cannot be read, or `out` cannot be written.
     """
     _refuse(model, wanted.length)
-    texts = _texts(wanted.like, offline=offline)
+    texts = _texts(wanted.like, model, offline=offline)
     try:
         parts = _kept(model, wanted, texts, progress)
         found = [text for part in parts for text in json.loads(part.read_text(encoding="utf8"))]
@@ -91,10 +93,13 @@ def _refuse(model: Model, length: int) -> None:
         raise CompressError("sample-length", message, hint=f"pass --length {limit}")
 
 
-def _texts(like: tuple[str, ...], *, offline: bool) -> list[str]:
+def _texts(like: tuple[str, ...], model: Model, *, offline: bool) -> list[str]:
     if not like:
         return list(sample_texts())
-    return [str(row["text"]) for row in load_unlabelled(like, task=TASK, offline=offline).rows]
+    write = ConversationWriter(model.folder)
+    return [
+        str(row["text"]) for row in load_unlabelled(like, task=TASK, write_chat=write, offline=offline).rows
+    ]
 
 
 def _kept(model: Model, wanted: Wanted, texts: list[str], progress: Progress) -> list[Path]:
@@ -103,9 +108,14 @@ def _kept(model: Model, wanted: Wanted, texts: list[str], progress: Progress) ->
     config = {"length": wanted.length, "seed": wanted.seed}
     key = step_key(model.digest, step="sample", config=config, inputs={"texts": read})
     folder, rows = cache_folder() / "sampled" / key, _rows(model, wanted.length)
+    folder.mkdir(parents=True, exist_ok=True)
     sizes = [min(rows, wanted.count - start) for start in range(0, wanted.count, rows)]
     files = [folder / f"{number}-{size}.json" for number, size in enumerate(sizes)]
-    with progress.track("write texts", total=wanted.count * wanted.length) as advance:
+    lock = folder.with_name(f"{key}.lock")
+    with (
+        exclusive(lock, waiting=lambda: progress.note("another run writes these texts: waiting for it")),
+        progress.track("write texts", total=wanted.count * wanted.length) as advance,
+    ):
         writer = None
         for number, (file, size) in enumerate(zip(files, sizes, strict=True)):
             if is_whole(file):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from compress.core.allocator import with_tuned_allocator
 from compress.core.errors import CompressError, InternalError
+from compress.core.storage import DISK_FAULT, disk_error
 from compress.pipeline.messages import Note, StepReply
 from compress.pipeline.steps import bind
 
@@ -55,7 +57,7 @@ def run_child(request: StepRequest, progress: Progress, *, inherited: Sequence[i
         assert child.stderr is not None
         complaints = _drained(child.stderr)
         _send(child.stdin, request)
-        reply = _relay(child.stdout, progress)
+        reply = _relay(child.stdout, progress, title=f"start {request.step.name}")
         child.wait()
     if reply is None:
         raise _died(request.step, child.returncode, complaints())
@@ -93,10 +95,13 @@ def _drained(stream: IO[str]) -> Any:
     return collected
 
 
-def _relay(stream: IO[str], progress: Progress) -> StepReply | None:
-    with ExitStack() as lines:
+def _relay(stream: IO[str], progress: Progress, *, title: str) -> StepReply | None:
+    with ExitStack() as lines, ExitStack() as start:
+        # A process that imports torch says nothing for some seconds.
+        start.enter_context(progress.track(title))
         advance = None
         for line in stream:
+            start.close()
             message = json.loads(line)
             if "reply" in message:
                 return StepReply.model_validate(message["reply"])
@@ -114,7 +119,13 @@ def _relay(stream: IO[str], progress: Progress) -> StepReply | None:
 
 def _died(step: Step, code: int, complaints: Sequence[str]) -> CompressError:
     last = next((line.strip() for line in reversed(complaints) if line.strip()), "no message")
-    if code == -9:
+    disk = disk_error(InternalError("step-died", last))
+    if disk is not None:
+        return disk
+    if code == -signal.SIGBUS:  # a file that is mapped into memory cannot be read or written
+        message = f"step '{step.name}' could not read its files: {signal.strsignal(signal.SIGBUS)}"
+        return CompressError(DISK_FAULT, message, hint="check the disk, free some space on it, and run again")
+    if code == -signal.SIGKILL:
         message = f"step '{step.name}' was killed, most likely for want of memory"
         return CompressError("out-of-memory", message, hint="free some memory, or use a smaller model")
     return InternalError("step-died", f"step '{step.name}' died ({code}): {last}", hint="see --debug")

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tokenizers.normalizers import Lowercase
 
 from compress.core.errors import CompressError
 from compress.core.profile import ModelKind
+from compress.core.scripts import VARIED
 from compress.core.visible import visible
-from compress.data.scripts import VARIED
+from compress.graph.cached import SETTINGS
 from compress.graph.session import TensorSpec
 from compress.model.padding import refuse_unpadded
-from compress.model.sidecars import is_tokenizer, sidecars
-from compress.model.tokenizer import FILE, load_tokenizer, refuse_beyond_table, write_tokenizer
+from compress.model.tokenizer import load_tokenizer, refuse_beyond_table
 from compress.runtime.files import read_settings
+from compress.runtime.genai_tokenizer import told_genai
 from compress.runtime.limits import embedding_rows
-from compress.runtime.text import load_text
+from compress.runtime.text import TextPreprocessor, load_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from tokenizers import Encoding
 
     from compress.model.resolve import Model
-    from compress.runtime.text import TextPreprocessor
+    from compress.pipeline.splits import Splits
+    from compress.runtime.preprocess import Preprocessor
 
     Pair = tuple[str, str | None]
 
@@ -43,15 +43,15 @@ _MOST_ROWS = 1000
 
 
 def check_tokenizer(model: Model, *, note: Callable[[str], None]) -> None:
-    """Refuse a model of text whose tokenizer cannot be published as transformers builds it.
+    """Refuse a model of text that our reader would feed other ids than transformers does.
 
     Args:
         model: The resolved checkpoint.
-        note: Takes lines for the user.
+        note: Takes a line about special tokens that the model does not know.
 
     Raises:
-        CompressError: There is no tokenizer, it cannot be written, gives other ids once it is, has tokens
-            that the model does not know, or lacks the padding that the model looks for.
+        CompressError: There is no tokenizer, ids differ, text may become a token that the model does not
+            know, or the padding that the model looks for has no id.
     """
     if model.kind not in (ModelKind.ENCODER, ModelKind.DECODER):
         return
@@ -61,31 +61,70 @@ def check_tokenizer(model: Model, *, note: Callable[[str], None]) -> None:
     rows = embedding_rows(model.config)
     if rows is not None:
         refuse_beyond_table(reference, rows, note=note)
-    with TemporaryDirectory(prefix="compress-tokenizer-") as name:
-        folder = Path(name)
-        _copy(model.folder, folder)
-        write_tokenizer(reference, folder)
-        text = load_text(folder, task=model.task, inputs=_IDS)
-        pairs = varied(reference, text.max_length)
-        refuse_different(reference, text, pairs, lowers=_lowers(folder))
-        if (model.folder / FILE).exists() and not _same(model.folder / FILE, folder / FILE):
-            note("tokenizer.json is written anew: transformers reads this folder's tokenizer otherwise")
-            refuse_different(load_tokenizer(folder), text, pairs, lowers=_lowers(folder))
+    text = load_text(model.folder, task=model.task, inputs=_IDS)
+    refuse_different(reference, text, varied(reference, text.max_length), lowers=_lowers(model.folder))
 
 
-def check_rows(source: Path, text: TextPreprocessor, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse a published tokenizer that reads the user's texts otherwise than transformers does.
+def check_data(
+    source: Path, artifact: Path, preprocessor: Preprocessor, splits: Splits, *, note: Callable[[str], None]
+) -> list[str]:
+    """Compare the tokens of the user's texts with transformers', and say what the model will not see.
 
     Args:
         source: The checkpoint's folder.
-        text: The preprocessor of its fp32 artifact.
-        rows: The user's data.
+        artifact: The folder of its fp32 artifact.
+        preprocessor: That artifact's.
+        splits: The user's data.
+        note: Takes the lines that are returned, too.
+
+    Returns:
+        Lines for the report.
 
     Raises:
-        CompressError: Naming the first text and both ids.
+        CompressError: Transformers reads a text as other tokens.
     """
-    pairs = [_pair_of(row) for row in islice(rows, _MOST_ROWS)]
-    refuse_different(load_tokenizer(source), text, pairs, lowers=_lowers(source))
+    if not isinstance(preprocessor, TextPreprocessor):
+        return []
+    pairs = [_pair_of(row) for row in islice(splits.items.rows, _MOST_ROWS)]
+    refuse_different(load_tokenizer(source), preprocessor, pairs, lowers=_lowers(source))
+    told = told_cut(preprocessor, splits.items.rows, name="data")
+    if splits.unlabelled is not None:
+        told += told_cut(preprocessor, splits.unlabelled.rows, name="calibration")
+    if (artifact / SETTINGS).is_file():
+        told += told_genai(artifact, [first for first, _ in pairs])
+    for line in told:
+        note(line)
+    return told
+
+
+def told_cut(text: TextPreprocessor, rows: Sequence[Mapping[str, Any]], *, name: str) -> list[str]:
+    """Say how many rows are longer than the model takes, so that what is beyond the limit is not read.
+
+    Args:
+        text: The preprocessor of an artifact.
+        rows: Rows of data.
+        name: What they are: data, or calibration.
+
+    Returns:
+        One line, or none where nothing is left out. (Language models are judged in windows.)
+    """
+    count = _count_cut(text, rows)
+    if not count:
+        return []
+    end = "beginning" if text.settings.cut_left else "end"
+    return [
+        f"{name}: {count:,} of {len(rows):,} texts are longer than the {text.max_length} tokens that the "
+        f"model takes, their {end} is not read"
+    ]
+
+
+def _count_cut(text: TextPreprocessor, rows: Sequence[Mapping[str, Any]]) -> int:
+    if not text.cuts or text.settings.task == "text-generation":
+        return 0
+    sides = [text.encodings(rows)]
+    if text.settings.task == "feature-extraction":  # each side of a pair is embedded by itself
+        sides.append(text.encodings([{"text": row.get("text_pair") or ""} for row in rows]))
+    return sum(any(encoding.overflowing for encoding in row) for row in zip(*sides, strict=True))
 
 
 def refuse_different(
@@ -110,7 +149,9 @@ def refuse_different(
         found = text.tokenizer.encode_batch(given)
         if lowers:
             given = [_lowered(value) for value in given]
-        expected = reference(given, return_token_type_ids=True, return_special_tokens_mask=True, **options)
+        expected = reference(
+            given, return_token_type_ids=True, return_special_tokens_mask=True, verbose=False, **options
+        )
         for at, (pair, encoding) in enumerate(zip(chosen, found, strict=True)):
             reading = _Reading(*(expected[name][at] for name in _ARRAYS))
             if reading != _read(encoding):
@@ -162,7 +203,7 @@ def _long(reference: Any, max_length: int) -> list[str]:
     if max_length > _LONGEST:
         return []
     words = " ".join(VARIED[2:20])
-    tokens = max(len(reference(words, add_special_tokens=False)["input_ids"]), 1)
+    tokens = max(len(reference(words, add_special_tokens=False, verbose=False)["input_ids"]), 1)
     return [" ".join([words] * (max_length // tokens + 2))]
 
 
@@ -183,14 +224,3 @@ def _lowered(value: str | tuple[str, str]) -> Any:
 
 def _lowers(folder: Path) -> bool:
     return bool(read_settings(folder / "sentence_bert_config.json").get("do_lower_case"))
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy what a tokenizer is read from."""
-    for name in sidecars(source):
-        if len(name.parts) == 1 and (is_tokenizer(name) or name.suffix == ".json"):
-            shutil.copyfile(source / name, target / name)
-
-
-def _same(first: Path, second: Path) -> bool:
-    return first.read_bytes() == second.read_bytes()

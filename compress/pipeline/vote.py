@@ -16,7 +16,7 @@ from compress.measure.host import detect_host, on_host
 from compress.measure.noise import Usage, machine_noise
 from compress.measure.voting import sample_in_turn
 from compress.pipeline.again import refuse_mixed
-from compress.pipeline.judge import columns_of
+from compress.pipeline.data import columns_of
 from compress.pipeline.speed import threads_of
 from compress.runtime.generate import load_decoder
 from compress.stats.vote import NO_ANSWER, coverage, majority_accuracy, mean_interval

@@ -42,7 +42,7 @@ def render_comparison(comparison: Comparison) -> str:
 
 def _speedups(found: Comparison) -> list[Figure]:
     rows = [
-        Row(f"{_short(one.name)}, {workload}", "c-result", r.value, fmt.factor(r.value), r.low, r.high)
+        Row(f"{_short(one.name)}, {workload}", "c-result", r.value, fmt.gain(r.value), r.low, r.high)
         for one in found.models[1:]
         for workload, r in (one.speedup or {}).items()
     ]

@@ -115,7 +115,7 @@ def _baseline(report: Report, key: str) -> float | None:
 
 def _size_tile(report: Report) -> Tile:
     before, ratio = _baseline(report, "size_bytes"), size_ratio(report)
-    change = f"{fmt.factor(ratio)} smaller" if ratio else ""
+    change = f"{fmt.gain(ratio, 'larger')}{' smaller' if ratio >= 1 else ''}" if ratio else ""
     return Tile("Size", fmt.size(report.result.size_bytes), fmt.size(before), change)
 
 
@@ -135,7 +135,8 @@ def _gain(ratio: Ratio | None) -> tuple[str, str]:
     """The change and its interval, empty where nothing was compared."""
     if ratio is None:
         return "", ""
-    return f"{fmt.factor(ratio.value)} as fast", f"95%: {fmt.factor(ratio.low)} to {fmt.factor(ratio.high)}"
+    word = " as fast" if ratio.value >= 1 else ""
+    return f"{fmt.gain(ratio.value)}{word}", f"95%: {fmt.gain(ratio.low)} to {fmt.gain(ratio.high)}"
 
 
 def _speed_tile(report: Report) -> Tile | None:

@@ -92,7 +92,8 @@ def _gain(report: Report, evidence: Evidence, key: str, baseline: str) -> str:
     before, after = fmt.figure(figures[baseline], key), fmt.figure(report.result, key)
     if not before or not after:
         return ""
-    return fmt.factor(after / before if key in _RISING else before / after)
+    worse = {"size_bytes": "larger", "peak_rss_bytes": "more"}.get(key, "slower")
+    return fmt.gain(after / before if key in _RISING else before / after, worse)
 
 
 def _measured(report: Report, evidence: Evidence, workload: str, baseline: str) -> Ratio | None:

@@ -36,6 +36,42 @@ def best_answer(windows: Sequence[tuple[np.ndarray, np.ndarray, Encoding]], cont
     return {"answer": context[start:end], "score": score, "start": start, "end": end}
 
 
+def answer_or_none(windows: Sequence[tuple[np.ndarray, np.ndarray, Encoding]], context: str) -> str:
+    """The best answer over the windows of one item, or nothing where the model says that there is none.
+
+    A model that was trained on SQuAD 2.0 (Rajpurkar et al. 2018) says so by pointing at its first token,
+    `[CLS]`. As transformers' pipeline does with `handle_impossible_answer`: nothing is answered where the
+    least probability of that over all windows is above the best span's.
+    """
+    judged = [_span_or_null(*window) for window in windows]
+    null = min(window[0] for window in judged)
+    _, score, start, end = max(judged, key=lambda window: window[1])
+    return "" if null > score else context[start:end]
+
+
+def _span_or_null(start: np.ndarray, end: np.ndarray, encoding: Encoding) -> tuple[float, float, int, int]:
+    """The probability that a window has no answer, that of its best span, and the span's offsets."""
+    numbers = encoding.sequence_ids
+    inside = np.array([number == 1 for number in numbers])
+    if not inside.any():
+        return 1.0, 0.0, 0, 0
+    possible = inside.copy()
+    possible[0] = numbers[0] is None
+    starts, ends = (softmax(np.where(possible, logits, -np.inf)) for logits in (start, end))
+    null = float(starts[0] * ends[0])
+    spans = _allowed(np.where(inside, starts, 0.0)[:, None] * np.where(inside, ends, 0.0)[None, :])
+    first, last = np.unravel_index(int(spans.argmax()), spans.shape)
+    offsets = encoding.offsets
+    return null, float(spans[first, last]), offsets[first][0], offsets[last][1]
+
+
+def _allowed(spans: np.ndarray) -> np.ndarray:
+    """Values (T, T) of spans by first and last token; those that end before they start or are too long get
+    zero.
+    """
+    return np.asarray(np.triu(spans) - np.triu(spans, LONGEST_ANSWER))
+
+
 def _best_span(start: np.ndarray, end: np.ndarray, encoding: Encoding) -> tuple[float, float, int, int]:
     inside = np.array([number == 1 for number in encoding.sequence_ids])
     if not inside.any():

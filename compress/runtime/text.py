@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compress.core.errors import CompressError
+from compress.core.sentence import transformer_settings
 from compress.data.sample import sample_texts
 from compress.runtime.files import read_settings
 from compress.runtime.limits import embedding_rows, max_tokens, position_offset, text_config
@@ -25,7 +26,7 @@ from compress.runtime.tokenizer import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from tokenizers import Encoding, Tokenizer
@@ -68,12 +69,21 @@ class TextPreprocessor:
         ids = next(spec for spec in inputs if spec.name == "input_ids")
         self._fixed = ids.shape[1] if len(ids.shape) > 1 else None
         self.max_length = min(settings.max_length, self._fixed or settings.max_length)
+        self.on_cut: Callable[[int, int], None] | None = None
+        """Called with how many texts of a batch lose something, and the limit in tokens."""
         self._beyond = settings.rows is not None and largest_id(tokenizer) >= settings.rows
         self._cut()
 
     def feeds(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         """Arrays (batch, longest row) by input name, padded where `attention_mask` is 0."""
-        return self.batch(self.encodings(rows))
+        return self.batch(self.cut(self.encodings(rows)))
+
+    def cut(self, encodings: list[Encoding]) -> list[Encoding]:
+        """Pass encodings on that are read without what is beyond the limit, and tell of it."""
+        count = sum(bool(encoding.overflowing) for encoding in encodings) if self.cuts else 0
+        if count and self.on_cut is not None:
+            self.on_cut(count, self.max_length)
+        return encodings
 
     def encodings(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoding]:
         """One encoding a row, cut at `max_length`: ids, offsets, word numbers, special tokens.
@@ -107,8 +117,18 @@ class TextPreprocessor:
         return list(encodings)
 
     def windows(self, rows: Sequence[Mapping[str, Any]]) -> list[list[Encoding]]:
-        """All windows of each row: more than one where a context is longer than the model takes."""
+        """All windows of each row: more than one where it is longer than the model takes."""
         return [[encoding, *encoding.overflowing] for encoding in self.encodings(rows)]
+
+    @property
+    def overlap(self) -> int:
+        """Tokens that two windows of a text whose tokens are classified share."""
+        return int((self.tokenizer.truncation or {}).get("stride", 0))
+
+    @property
+    def cuts(self) -> bool:
+        """Whether what is longer than the model takes is left out, and not read in windows."""
+        return self.settings.task not in ("question-answering", "token-classification")
 
     def batch(self, encodings: Sequence[Encoding]) -> dict[str, np.ndarray]:
         """The arrays of encodings, each (batch, longest) in the type that the graph asks for."""
@@ -211,7 +231,7 @@ def load_text(folder: Path, *, task: str, inputs: Sequence[TensorSpec]) -> TextP
     """
     refuse_unknown(inputs, TEXT_INPUTS)
     tokenizer = read_tokenizer(folder)
-    sentence = read_settings(folder / "sentence_bert_config.json")
+    sentence = read_settings(transformer_settings(folder))
     if sentence.get("do_lower_case"):
         lower(tokenizer)
     settings = _settings(folder, task, tokenizer, sentence)
@@ -230,7 +250,7 @@ def _settings(folder: Path, task: str, tokenizer: Tokenizer, sentence: Mapping[s
         pad_left=_side(written.get("padding_side"), tokenizer.padding) == "left",
         cut_left=_side(written.get("truncation_side"), tokenizer.truncation) == "left",
         rows=embedding_rows(config),
-        prefix=_default_prompt(folder),
+        prefix=default_prompt(folder),
         mask_token=_token(special.get("mask_token")),
         first_position=position_offset(config),
         decoder_start=config.get("decoder_start_token_id"),
@@ -260,7 +280,8 @@ def _pad_id(tokenizer: Tokenizer, special: Mapping[str, Any], config: Mapping[st
     return next(usable, 0)
 
 
-def _default_prompt(folder: Path) -> str:
+def default_prompt(folder: Path) -> str:
+    """Read the words that sentence-transformers puts before each text; empty where there are none."""
     settings = read_settings(folder / "config_sentence_transformers.json")
     name = settings.get("default_prompt_name")
     return str((settings.get("prompts") or {}).get(name) or "") if name else ""

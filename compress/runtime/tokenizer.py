@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tokenizers import Tokenizer, normalizers
 
 from compress.core.errors import CompressError
+from compress.core.regular_files import read_bytes
 from compress.core.visible import visible
 from compress.runtime.files import read_settings
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokenizers import Encoding
+
+WINDOW_OVERLAP = 128
+"""Tokens that two windows of a long text share (Devlin et al. 2019)."""
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:
@@ -24,11 +28,13 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         CompressError: The file is missing or damaged.
     """
     path = folder / "tokenizer.json"
-    if not path.is_file():
-        hint = "save it with AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER)"
-        raise CompressError("tokenizer-missing", f"{folder} has no tokenizer.json", hint=hint)
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        content = read_bytes(path, code="tokenizer-invalid")
+    except FileNotFoundError:
+        hint = "save it with AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER)"
+        raise CompressError("tokenizer-missing", f"{folder} has no tokenizer.json", hint=hint) from None
+    try:
+        tokenizer = Tokenizer.from_buffer(content)
     except Exception as error:  # tokenizers raises Exception itself
         reason = str(error).splitlines()[0]
         raise CompressError(
@@ -51,7 +57,10 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def cut_at(tokenizer: Tokenizer, length: int, *, side: str, task: str) -> None:
-    """Have a tokenizer truncate texts as transformers does; contexts of questions are read in windows.
+    """Have a tokenizer truncate texts as transformers does.
+
+    Nothing is lost of contexts of questions and of texts whose tokens are classified: they are read in
+    windows that overlap.
 
     Args:
         tokenizer: What is set.
@@ -61,8 +70,15 @@ def cut_at(tokenizer: Tokenizer, length: int, *, side: str, task: str) -> None:
     """
     if task == "question-answering":
         tokenizer.no_truncation()
+    elif task == "token-classification":
+        tokenizer.enable_truncation(length, stride=overlap_of(length), strategy="longest_first")
     else:
         tokenizer.enable_truncation(length, strategy="longest_first", direction=side)
+
+
+def overlap_of(length: int) -> int:
+    """Return the tokens that two windows of at most `length` tokens share."""
+    return min(WINDOW_OVERLAP, length // 4)
 
 
 def encode_at_least(tokenizer: Tokenizer, text: str, room: int) -> Encoding:

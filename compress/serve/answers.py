@@ -10,23 +10,48 @@ from fastapi.responses import JSONResponse
 from compress.core.errors import CompressError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from compress.serve.body import Send
 
 
 class Json(JSONResponse):
-    """A JSON answer.
-
-    Raises:
-        CompressError: the model's answer is not finite.
-    """
+    """A JSON answer."""
 
     def render(self, content: Any) -> bytes:
-        """Write the content as ASCII."""
-        try:
-            return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
-        except ValueError:
-            message = "the model's answer holds NaN or an infinite number"
-            raise CompressError("answer-not-finite", message, hint="see the artifact's report") from None
+        """Write the content as ASCII; bytes are JSON already."""
+        return content if isinstance(content, bytes) else encoded(content)
+
+
+def encoded(content: Any) -> bytes:
+    """Write a value as JSON in ASCII.
+
+    Raises:
+        CompressError: it is not finite.
+    """
+    try:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+    except ValueError:
+        message = "the model's answer holds NaN or an infinite number"
+        raise CompressError("answer-not-finite", message, hint="see the artifact's report") from None
+
+
+def encoding(work: Generator[None, None, list[Any]]) -> Generator[None, None, list[bytes]]:
+    """Do work that gives a list, and write its items as JSON, each in a part of its own.
+
+    A million numbers take seconds to write, in which the server would answer nobody.
+    """
+    items = []
+    for item in (yield from work):
+        items.append(encoded(item))
+        yield
+    return items
+
+
+def json_of_list(name: str, items: list[bytes], **facts: Any) -> Json:
+    """Build an answer with a list of items that are written already, after `facts`."""
+    head = encoded({**facts, name: None}).removesuffix(b"null}")
+    return Json(head + b"[" + b",".join(items) + b"]}")
 
 
 def error_answer(status: int, code: str, message: str, hint: str, *, close: bool = False) -> Json:

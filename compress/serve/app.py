@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 from time import time
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from fastapi import FastAPI, Request
@@ -16,13 +16,18 @@ from compress.core.errors import CompressError
 from compress.core.version import VERSION
 from compress.core.visible import visible
 from compress.runtime.generate import LoadedDecoder
-from compress.serve.answers import Json, error_answer
+from compress.serve.answers import Json, encoded, encoding, error_answer, json_of_list
 from compress.serve.body import WholeBody
 from compress.serve.completions import Chat, Completion, Written, write
 from compress.serve.limits import Limits
 from compress.serve.model import Served
 from compress.serve.queue import Busy, Queue
 from compress.serve.rows import rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from compress.runtime.preprocess import Row
 
 _log = logging.getLogger("compress.serve")
 
@@ -78,8 +83,8 @@ def _add_predict(app: FastAPI, model: Served, limits: Limits, queue: Queue) -> N
     async def predict(body: Prediction, request: Request) -> Json:
         """The task's answer to each item, in their order."""
         rows = rows_of(body.inputs, task=model.task, modality=model.modality, limits=limits)
-        outputs = await queue.run(model.predict(rows), client=_client(request))
-        return Json({"task": model.task, "outputs": outputs})
+        outputs = await queue.run(encoding(model.predict(rows)), client=_client(request))
+        return json_of_list("outputs", outputs, task=model.task)
 
 
 def _add_embeddings(app: FastAPI, model: Served, limits: Limits, queue: Queue) -> None:
@@ -87,11 +92,10 @@ def _add_embeddings(app: FastAPI, model: Served, limits: Limits, queue: Queue) -
     async def embeddings(body: Embedding, request: Request) -> Json:
         """OpenAI's embeddings interface."""
         rows = rows_of(body.input, task=model.task, modality=model.modality, limits=limits)
-        vectors, tokens = await queue.run(model.embed(rows), client=_client(request))
-        written = [_written(vector, body.encoding_format) for vector in vectors]
-        data = [{"object": "embedding", "index": n, "embedding": one} for n, one in enumerate(written)]
+        work = _embedded(model, rows, body.encoding_format)
+        data, tokens = await queue.run(work, client=_client(request))
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return Json({"object": "list", "data": data, "model": model.name, "usage": usage})
+        return json_of_list("data", data, object="list", model=model.name, usage=usage)
 
 
 def _add_completions(app: FastAPI, name: str, decoder: LoadedDecoder, limits: Limits, queue: Queue) -> None:
@@ -116,6 +120,18 @@ def _add_completions(app: FastAPI, name: str, decoder: LoadedDecoder, limits: Li
 def _completed(kind: str, name: str, choice: dict[str, Any], found: Written) -> Json:
     facts = {"id": f"cmpl-{uuid4().hex}", "object": kind, "created": int(time()), "model": name}
     return Json({**facts, "choices": [choice], "usage": found.usage})
+
+
+def _embedded(
+    model: Served, rows: Sequence[Row], form: str
+) -> Generator[None, None, tuple[list[bytes], int]]:
+    vectors, tokens = yield from model.embed(rows)
+    data = []
+    for index, vector in enumerate(vectors):
+        embedding = {"object": "embedding", "index": index, "embedding": _written(vector, form)}
+        data.append(encoded(embedding))
+        yield
+    return data, tokens
 
 
 def _written(vector: Any, form: str) -> Any:

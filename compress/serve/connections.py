@@ -6,6 +6,8 @@ uvicorn waits for the head of a request, and for a client to read its answer, as
 from __future__ import annotations
 
 import json
+import socket
+import struct
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -73,8 +75,11 @@ class Connection(H11Protocol):
         return self._is_ended
 
     def end(self) -> None:
-        """Close the connection without waiting for its client."""
+        """Close the connection without waiting for its client; what it has not taken is thrown away."""
         self._is_ended = True
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None:  # or else the system keeps trying for minutes, with megabytes
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
     def _peers(self) -> list[Connection]:
@@ -94,7 +99,9 @@ class Connection(H11Protocol):
 
     def _look(self) -> None:
         now = self.loop.time()
-        if not self.transport.get_write_buffer_size():
+        if self.transport.get_write_buffer_size():
+            self._silent_since = now  # it is busy taking an answer
+        else:
             self._taken_since = now
         late = now - self._silent_since > self.limits.patience_s and self.is_silent
         if late or now - self._taken_since > _TAKING * self.limits.patience_s:

@@ -9,12 +9,15 @@ import pytest
 
 from compress.core.errors import CompressError
 from compress.core.profile import ModelKind
-from compress.data.scripts import VARIED
+from compress.core.scripts import VARIED
 from compress.graph.session import TensorSpec
 from compress.model.resolve import Model
 from compress.model.tokenizer import load_tokenizer, refuse_beyond_table, write_tokenizer
+from compress.model.tokenizer_folder import tokenizer_folder
 from compress.pipeline.tokenizer import check_tokenizer, refuse_different, varied
+from compress.runtime.genai_tokenizer import told_genai
 from compress.runtime.text import load_text
+from compress.runtime.tokenizer import load_tokenizer as load_tokenizer_json
 from tests.unit.runtime.tokenizers import byte_level, unigram, word_pieces
 
 INPUTS = [TensorSpec(name, "int64", (None, None)) for name in ("input_ids", "attention_mask")]
@@ -119,6 +122,9 @@ CASES = {
     "bos of GPT-2": ("gpt2", set_(add_bos_token=True, bos_token="<s>")),
     "vocab.json": ("gpt2", slow_files),
     "eos": ("llama", set_(add_eos_token=True)),
+    "eos of any": (
+        "gpt2", set_(tokenizer_class="PreTrainedTokenizerFast", add_eos_token=True, eos_token="</s>")
+    ),
     "no bos": ("llama", set_(add_bos_token=False)),
     "legacy": ("llama", set_(legacy=False, add_prefix_space=False)),
     "left by its class": ("llama", lambda folder: None),
@@ -158,15 +164,32 @@ def model_in(folder, task="feature-extraction", kind=ModelKind.ENCODER):
     )
 
 
-def test_a_plan_says_what_is_written_anew(saved, tmp_path):
+def test_a_checkpoint_is_resolved_with_the_tokenizer_of_transformers(saved, tmp_path):
+    import torch
+    from safetensors.torch import save_file
+    from transformers import AutoTokenizer
+
     folder, lines = shutil.copytree(saved / "bert", tmp_path / "m"), []
-    check_tokenizer(model_in(folder), note=lines.append)
+    save_file({"weight": torch.zeros(3)}, folder / "model.safetensors")
+    assert tokenizer_folder(folder, cache=tmp_path / "cache", note=lines.append) == folder
     assert not lines
     edit(folder / "tokenizer_config.json", do_lower_case=True)
-    before = (folder / "tokenizer.json").read_bytes()
-    check_tokenizer(model_in(folder), note=lines.append)
-    assert [line for line in lines if "tokenizer.json is written anew" in line] == lines != []
-    assert (folder / "tokenizer.json").read_bytes() == before, "the user's folder stays"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    found = tokenizer_folder(folder, cache=tmp_path / "cache", note=lines.append)
+    assert found.is_relative_to(tmp_path / "cache")
+    assert "its settings say more" in lines[0]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before, "the user's folder stays"
+    assert (found / "model.safetensors").samefile(folder / "model.safetensors"), "weights are not copied"
+    text = "The Quick FOX"
+    assert (
+        load_tokenizer_json(found).encode(text).ids == AutoTokenizer.from_pretrained(folder)(text).input_ids
+    )
+    assert tokenizer_folder(folder, cache=tmp_path / "cache", note=lines.append) == found
+    edit(folder / "tokenizer_config.json", do_lower_case=False)
+    assert tokenizer_folder(folder, cache=tmp_path / "cache", note=lines.append) == folder
+    wordpiece_file(folder)
+    assert tokenizer_folder(folder, cache=tmp_path / "cache", note=lines.append) not in (folder, found)
+    assert "there is none" in lines[-1]
 
 
 def test_what_still_differs_is_refused_with_the_text_and_both_ids(saved, tmp_path):
@@ -188,7 +211,7 @@ def test_a_tokenizer_that_is_python_alone_is_refused(tmp_path):
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "CTRLTokenizer"}))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "ctrl", "vocab_size": 3}))
     with pytest.raises(CompressError, match="CTRLTokenizer is written in Python alone") as caught:
-        check_tokenizer(model_in(tmp_path), note=print)
+        tokenizer_folder(tmp_path, cache=tmp_path / "cache", note=print)
     assert caught.value.code == "tokenizer-unsupported"
 
 
@@ -199,17 +222,17 @@ def test_tokens_without_an_embedding(saved, tmp_path):
     assert not lines
     with pytest.raises(CompressError, match=f"has id {size - 1}, the model {size - 1} embeddings"):
         refuse_beyond_table(load_tokenizer(saved / "bert"), size - 1, note=lines.append)
-    begun = shutil.copytree(saved / "llama", tmp_path / "begun")
-    edit(begun / "tokenizer_config.json", add_bos_token=True, bos_token="<begin>")
+    begun = shutil.copytree(saved / "bert", tmp_path / "begun")
+    edit(begun / "tokenizer_config.json", cls_token="<begin>")
     rows = len(load_tokenizer(begun)) - 1
     with pytest.raises(CompressError, match=f"'<begin>' has id {rows}, the model {rows} embeddings"):
         refuse_beyond_table(load_tokenizer(begun), rows, note=lines.append)
     folder = shutil.copytree(saved / "bert", tmp_path / "m")
     edit(folder / "tokenizer_config.json", extra_special_tokens=["<picture>"])
     edit(folder / "config.json", vocab_size=size)
+    write_tokenizer(load_tokenizer(folder), folder)
     check_tokenizer(model_in(folder), note=lines.append)
     assert "1 special tokens have no embedding, first '<picture>'" in "".join(lines)
-    write_tokenizer(load_tokenizer(folder), folder)
     ours = load_text(folder, task="feature-extraction", inputs=INPUTS)
     assert ours.feeds([{"text": "picture"}])["input_ids"].max() < size
     for row in ({"text": "a <picture>"}, {"tokens": ["<picture>"]}, {"text": "a", "text_pair": "<picture>"}):
@@ -253,3 +276,17 @@ def test_a_classifiers_padding_is_what_its_configuration_says(saved, tmp_path):
     assert load_text(folder, task="feature-extraction", inputs=INPUTS).feeds(rows)["input_ids"][0, -1] == 1
     (folder / "config.json").write_text(json.dumps({"model_type": "gpt2", "vocab_size": 1}))
     assert load_text(folder, task="feature-extraction", inputs=INPUTS).settings.pad_id == 0
+
+
+def test_a_decoders_report_says_where_genai_reads_otherwise(saved, tmp_path):
+    folder = shutil.copytree(saved / "gpt2", tmp_path / "m")
+    model = {"type": "gpt2", "vocab_size": 500, "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}
+    model |= {"context_length": 64, "decoder": {"filename": "model.onnx", "head_size": 8, "hidden_size": 8}}
+    (folder / "genai_config.json").write_text(json.dumps({"model": model, "search": {}}))
+    texts = ["A quick brown fox.", "naïve café", " two  spaces"]
+    assert told_genai(folder, texts) == []
+    (line,) = told_genai(folder, [*texts, "cut at\0 zero"])
+    assert "reads 1 of 4 texts otherwise, first 'cut at" in line
+    (folder / "tokenizer.json").write_text("{}")
+    (line,) = told_genai(folder, texts)
+    assert "cannot read this tokenizer" in line

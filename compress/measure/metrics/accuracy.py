@@ -9,17 +9,36 @@ import numpy as np
 from compress.measure.metric import Comparison, Metric
 from compress.measure.prepare import whole
 from compress.runtime.outputs import logits_of
+from compress.stats.chance import agreement
 from compress.stats.paired import paired_upper_bound
 
 if TYPE_CHECKING:
     from compress.measure.metric import Arrays, Batch, Records
+    from compress.stats.chance import Lift
 
 
 def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
-    """`right` (n,): 1 where the class is right."""
+    """`right` (n,): 1 where the class is right; `label` and `predicted` (n,) class numbers, and in `classes`
+    (n,) how many there are.
+    """
+    found = decided(outputs, reference, batch)
+    return {"right": (found["predicted"] == found["label"]).astype(np.int64), **found}
+
+
+def decided(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
+    """`label` and `predicted` (n,) class numbers, and in `classes` (n,) how many there are."""
     del reference
-    labels = np.array([row["label"] for row in batch.rows])
-    return {"right": (logits_of(outputs).argmax(axis=-1) == labels).astype(np.int64)}
+    logits = logits_of(outputs)
+    return {
+        "label": np.array([row["label"] for row in batch.rows]),
+        "predicted": logits.argmax(axis=-1),
+        "classes": np.full(len(logits), logits.shape[-1]),
+    }
+
+
+def lift(records: Records) -> Lift:
+    """Accuracy over the agreement by chance."""
+    return agreement(records["predicted"], records["label"], classes=int(records["classes"][0]))
 
 
 def compare(reference: Records, result: Records) -> Comparison:
@@ -43,4 +62,5 @@ METRIC = Metric(
     prepare=whole,
     observe=observe,
     compare=compare,
+    lift=lift,
 )

@@ -7,21 +7,53 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compress.measure.answers import extracted, normalized
+from compress.measure.answers import extracted, normalized, right_answers
 from compress.measure.metric import Comparison, Metric, comparison
 from compress.measure.prepare import windowed
+from compress.stats.chance import Lift
+from compress.stats.estimate import Estimate
 from compress.stats.sums import mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from compress.measure.metric import Arrays, Batch, Records
 
 
 def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
-    """`f1` (n,): the best over the right answers of each item."""
+    """`f1` (n,): the best over the right answers of each item; `silent` and `unanswerable` (n,): 1 where
+    nothing is said, and where there is nothing to say.
+    """
     del reference
-    right = [row["answers"] or [""] for row in batch.rows]
-    both = zip(extracted(outputs, batch), right, strict=True)
-    return {"f1": np.array([max(overlap(said, answer) for answer in answers) for said, answers in both])}
+    right = [right_answers(row) for row in batch.rows]
+    said = extracted(outputs, batch)
+    both = zip(said, right, strict=True)
+    return {
+        "f1": np.array([max(overlap(one, answer) for answer in answers) for one, answers in both]),
+        **silence(said, right),
+    }
+
+
+def silence(said: Sequence[str], right: Sequence[Sequence[str]]) -> Records:
+    """`silent` and `unanswerable` (n,) of answers and the right ones."""
+    return {
+        "silent": np.array([int(not normalized(one)) for one in said]),
+        "unanswerable": np.array([int(answers == [""]) for answers in right]),
+    }
+
+
+def lift_over_silence(scores: np.ndarray, records: Records) -> Lift:
+    """Scores (n,) over what saying nothing as often as the model does, but anywhere, would score."""
+    silent, unanswerable = (records[name].astype(np.float64) for name in ("silent", "unanswerable"))
+    chance = float(silent.mean() * unanswerable.mean())
+    score = mean(scores)
+    moved = silent * unanswerable.mean() + unanswerable * silent.mean() - 2 * chance
+    return Lift(score.value, chance, Estimate(score.value - chance, score.influence - moved))
+
+
+def lift(records: Records) -> Lift:
+    """F1 over that of silence."""
+    return lift_over_silence(records["f1"], records)
 
 
 def overlap(said: str, right: str) -> float:
@@ -47,4 +79,5 @@ METRIC = Metric(
     prepare=windowed,
     observe=observe,
     compare=compare,
+    lift=lift,
 )

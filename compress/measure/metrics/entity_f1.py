@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,11 @@ import numpy as np
 
 from compress.data.labels import IGNORED
 from compress.measure.metric import Comparison, Metric, comparison
-from compress.measure.prepare import encoded
+from compress.measure.prepare import windowed
 from compress.runtime.outputs import logits_of
-from compress.runtime.tokens import word_tags
+from compress.runtime.tokens import tags_of_words
+from compress.stats.chance import Lift
+from compress.stats.estimate import Estimate
 from compress.stats.f_score import f1
 
 if TYPE_CHECKING:
@@ -23,19 +26,38 @@ if TYPE_CHECKING:
 
 
 def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
-    """Per item (n,) how many entities are predicted, are there (`actual`), and are both (`hits`)."""
+    """Per item (n,) how many entities are predicted, are there (`actual`), and are both (`hits`), and how
+    many would be both if those predicted were anywhere (`by_chance`).
+    """
     del reference
     names = batch.tools.names
     logits = batch.tools.text.unpadded(logits_of(outputs), batch.encodings)
     counts = []
-    for row, encoding, values in zip(batch.rows, batch.encodings, logits, strict=True):
-        found = word_tags(values, encoding)
+    for row, group in zip(batch.rows, batch.windows(), strict=True):
+        windows = [(batch.encodings[number], logits[number]) for number in group]
+        found = tags_of_words(windows, batch.tools.text.overlap)
         kept = [word for word, tag in enumerate(row["tags"]) if tag != IGNORED]
         said = entities([names.get(found.get(word, -1), "O") for word in kept])
         there = entities([names.get(row["tags"][word], str(row["tags"][word])) for word in kept])
-        counts.append((len(said & there), len(said), len(there)))
-    hits, predicted, actual = np.array(counts).T
-    return {"hits": hits, "predicted": predicted, "actual": actual}
+        counts.append((len(said & there), len(said), len(there), _by_chance(said, there, len(kept))))
+    hits, predicted, actual, by_chance = np.array(counts, np.float64).reshape(-1, 4).T
+    return {"hits": hits, "predicted": predicted, "actual": actual, "by_chance": by_chance}
+
+
+def _by_chance(said: set[Entity], there: set[Entity], words: int) -> float:
+    """Entities of one item that are of one type and length, over the places where they could begin."""
+    first, second = (Counter((kind, end - start) for kind, start, end in one) for one in (said, there))
+    places = {shape: max(words - shape[1] + 1, 1) for shape in first}
+    return float(sum(count * second[shape] / places[shape] for shape, count in first.items()))
+
+
+def lift(records: Records) -> Lift:
+    """F1 over that of as many entities of the same types and lengths anywhere."""
+    found, chance = (
+        f1(records[name], records["predicted"], records["actual"]) for name in ("hits", "by_chance")
+    )
+    above = Estimate(found.value - chance.value, found.influence - chance.influence)
+    return Lift(found.value, chance.value, above)
 
 
 def entities(tags: Sequence[str]) -> set[Entity]:
@@ -76,7 +98,8 @@ METRIC = Metric(
     default_for=frozenset({"token-classification"}),
     needs_labels=True,
     aliases=("f1", "token_f1"),
-    prepare=encoded,
+    prepare=windowed,
     observe=observe,
     compare=compare,
+    lift=lift,
 )

@@ -6,21 +6,32 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compress.measure.answers import extracted, normalized
+from compress.measure.answers import extracted, normalized, right_answers
 from compress.measure.metric import Metric
 from compress.measure.metrics.accuracy import compare
+from compress.measure.metrics.answer_f1 import lift_over_silence, silence
 from compress.measure.prepare import windowed
 
 if TYPE_CHECKING:
     from compress.measure.metric import Arrays, Batch, Records
+    from compress.stats.chance import Lift
 
 
 def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
-    """`right` (n,): 1 where the answers are the same after SQuAD's normalization."""
+    """`right` (n,): 1 where the answers are the same after SQuAD's normalization; and `silence`."""
     del reference
-    said = [normalized(answer) for answer in extracted(outputs, batch)]
-    there = [{normalized(answer) for answer in row["answers"] or [""]} for row in batch.rows]
-    return {"right": np.array([int(one in right) for one, right in zip(said, there, strict=True)])}
+    said, right = extracted(outputs, batch), [right_answers(row) for row in batch.rows]
+    there = [{normalized(answer) for answer in answers} for answers in right]
+    both = zip(said, there, strict=True)
+    return {
+        "right": np.array([int(normalized(one) in answers) for one, answers in both]),
+        **silence(said, right),
+    }
+
+
+def lift(records: Records) -> Lift:
+    """Exact matches over those of silence."""
+    return lift_over_silence(records["right"], records)
 
 
 METRIC = Metric(
@@ -33,4 +44,5 @@ METRIC = Metric(
     prepare=windowed,
     observe=observe,
     compare=compare,
+    lift=lift,
 )

@@ -20,6 +20,7 @@ import numpy as np
 from compress.measure.decisions import both, log_probabilities, summed
 from compress.measure.metric import Comparison, Metric, comparison
 from compress.measure.metrics.accuracy import CLASSIFICATION
+from compress.measure.metrics.label_f1 import MULTI_LABEL
 from compress.measure.prepare import by_task
 from compress.stats.estimate import Estimate
 from compress.stats.sums import ratio_of_sums
@@ -59,7 +60,12 @@ def compare(reference: Records, result: Records) -> Comparison:
     return comparison(original, ratio_of_sums(result["kept"], result["best"]), unit=unit)
 
 
-TASKS = CLASSIFICATION | {"token-classification", "question-answering", "automatic-speech-recognition"}
+TASKS = CLASSIFICATION | {
+    MULTI_LABEL,
+    "token-classification",
+    "question-answering",
+    "automatic-speech-recognition",
+}
 
 METRIC = Metric(
     name="expected_accuracy",

@@ -7,25 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compress.measure.metric import Comparison, Metric, comparison
-from compress.measure.metrics.accuracy import CLASSIFICATION
+from compress.measure.metrics.accuracy import CLASSIFICATION, decided, lift
 from compress.measure.prepare import whole
-from compress.runtime.outputs import logits_of
 from compress.stats.f_score import average, f1
 
 if TYPE_CHECKING:
-    from compress.measure.metric import Arrays, Batch, Records
+    from compress.measure.metric import Records
     from compress.stats.estimate import Estimate
-
-
-def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
-    """`label` and `predicted` (n,) class numbers, and in `classes` (n,) how many there are."""
-    del reference
-    logits = logits_of(outputs)
-    return {
-        "label": np.array([row["label"] for row in batch.rows]),
-        "predicted": logits.argmax(axis=-1),
-        "classes": np.full(len(logits), logits.shape[-1]),
-    }
 
 
 def macro(records: Records) -> Estimate:
@@ -53,6 +41,7 @@ METRIC = Metric(
     tasks=CLASSIFICATION,
     needs_labels=True,
     prepare=whole,
-    observe=observe,
+    observe=decided,
     compare=compare,
+    lift=lift,
 )

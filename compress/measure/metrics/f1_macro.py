@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from compress.measure.metric import Comparison, Metric, comparison
-from compress.measure.metrics.accuracy import CLASSIFICATION
-from compress.measure.metrics.f1 import macro, observe
+from compress.measure.metrics.accuracy import CLASSIFICATION, decided, lift
+from compress.measure.metrics.f1 import macro
 from compress.measure.prepare import whole
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ METRIC = Metric(
     tasks=CLASSIFICATION,
     needs_labels=True,
     prepare=whole,
-    observe=observe,
+    observe=decided,
     compare=compare,
+    lift=lift,
 )

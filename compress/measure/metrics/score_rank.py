@@ -1,4 +1,4 @@
-"""Fidelity of a model with a single output: the rank correlation of its scores with the original's."""
+"""Fidelity of scores: their rank correlation with the original's, of several outputs the mean."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compress.measure.metric import Comparison, Metric, comparison
+from compress.measure.metrics.regression import correlation
 from compress.measure.prepare import whole
 from compress.runtime.outputs import logits_of
 from compress.stats.estimate import Estimate
-from compress.stats.rank import spearman
 
 if TYPE_CHECKING:
     from compress.measure.metric import Arrays, Batch, Records
 
 
 def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
-    """`score` (n,)."""
+    """`score` (n, outputs)."""
     del reference, batch
-    return {"score": logits_of(outputs)[:, 0].astype(np.float64)}
+    return {"score": logits_of(outputs).astype(np.float64)}
 
 
 def compare(reference: Records, result: Records) -> Comparison:
     """By influences."""
     original = Estimate(1.0, np.zeros(len(result["score"])))
-    return comparison(original, spearman(reference["score"], result["score"]))
+    return comparison(original, correlation(reference["score"], result["score"]))
 
 
 METRIC = Metric(

@@ -10,7 +10,8 @@ from compress.measure.metric import Comparison, Metric
 from compress.measure.prepare import whole
 from compress.runtime.embed import frame_mask
 from compress.runtime.outputs import logits_of
-from compress.stats.estimate import upper_bound
+from compress.stats.chance import Lift
+from compress.stats.estimate import Estimate, upper_bound
 from compress.stats.sums import ratio_of_sums
 
 if TYPE_CHECKING:
@@ -57,6 +58,12 @@ def compare(reference: Records, result: Records) -> Comparison:
     return Comparison(before, after, more.value, float(bound))
 
 
+def lift(records: Records) -> Lift:
+    """The words that are right; chance finds none of them."""
+    errors = ratio_of_sums(records["errors"], records["words"])
+    return Lift(errors.value, 1.0, Estimate(1 - errors.value, -errors.influence))
+
+
 METRIC = Metric(
     name="wer",
     kind="task",
@@ -66,4 +73,5 @@ METRIC = Metric(
     prepare=whole,
     observe=observe,
     compare=compare,
+    lift=lift,
 )

@@ -16,7 +16,8 @@ from compress.core.artifact import BITSANDBYTES_FOLDER, ArtifactKind
 from compress.core.config import Frozen
 from compress.core.distribution import install_extra
 from compress.core.errors import CompressError
-from compress.model.load import quiet_transformers, refuse_not_finite
+from compress.model.load import refuse_not_finite
+from compress.model.quiet import quiet_transformers
 from compress.model.safety import read_json
 from compress.model.sidecars import copy_sidecars
 from compress.model.tasks import model_class

@@ -64,9 +64,6 @@ _FIRST, _SECOND = "gptq", "gptq_v2"
 _SIZES = (-1, 16, 32, 64, 128, 256, 512, 1024)
 """Columns of a group that GPTQModel's kernels take; -1: rows."""
 
-_OURS = ("quantized.json", "gptq.json", "sensitivity.json", "step.json")
-"""What stands beside the weights and means nothing to readers of this layout."""
-
 Tensors = dict[str, torch.Tensor]
 
 
@@ -112,7 +109,7 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     )
     with context.progress.track("Packing", len(source.layouts) + len(source.others)) as advance:
         _write(_counted(parts, advance), folder, config.shard_bytes)
-    copy_sidecars(artifact.folder, folder, text=True, skip=_OURS)
+    copy_sidecars(artifact.folder, folder, text=True)
     _configure(folder, setting)
     return artifact.at(context.folder)
 

@@ -22,7 +22,8 @@ from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.data.bounded import within
 from compress.model.inputs import inputs_of
-from compress.model.load import load_whole, running_part
+from compress.model.load import load_whole
+from compress.model.parts import running_part
 from compress.model.structure.depth import only_blocks, refuse_uneven, through
 from compress.model.structure.fitting import depth_config
 from compress.model.structure.outputs import answer, distance, ready, tensors_of

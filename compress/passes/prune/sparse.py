@@ -16,7 +16,8 @@ from pydantic import Field, field_validator
 from compress.core.artifact import ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
-from compress.model.load import load_whole, running_part
+from compress.model.load import load_whole
+from compress.model.parts import running_part
 from compress.model.structure.observed import observe
 from compress.model.structure.outputs import ready
 from compress.model.structure.rewrite import save_changed

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from compress.core.artifact import GRAPH_NAME, ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
-from compress.core.storage import Storage
+from compress.core.stored_bits import Storage
 from compress.graph.attention import find_attentions, quantized_attention
 from compress.graph.convolution import Convolution, columns, find_convolutions
 from compress.graph.edit import Editor

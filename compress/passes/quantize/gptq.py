@@ -23,7 +23,7 @@ from compress.core.artifact import ArtifactKind
 from compress.core.config import Frozen
 from compress.core.copies import link_or_copy
 from compress.core.recipe import Step
-from compress.core.storage import FP32, Storage
+from compress.core.stored_bits import FP32, Storage
 from compress.core.units import parse_size
 from compress.model.arithmetic import has_bfloat16
 from compress.model.blocks import BlockQuantizer
@@ -165,6 +165,11 @@ def storage(config: Config) -> dict[str, Storage]:
 def size_limit(config: Config) -> int | None:
     """Bytes to which bits are chosen, for `plan`."""
     return None if config.max_size is None else parse_size(config.max_size)
+
+
+def work_bytes(config: Config, *, parameters: int, width: int) -> int:
+    """Bytes on disk while it works, beside the result: hidden states before and after a block, float32."""
+    return 2 * config.samples * config.length * width * 4
 
 
 def within(config: Config, size: int) -> dict[str, str]:

@@ -17,7 +17,7 @@ from pydantic import Field
 from compress.core.artifact import ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
-from compress.core.storage import FP32, Storage
+from compress.core.stored_bits import FP32, Storage
 from compress.model.fused import Parts
 from compress.model.load import empty_module
 from compress.model.quantized import Layout, QuantizedMatrix, write_block, write_index

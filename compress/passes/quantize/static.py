@@ -19,7 +19,7 @@ from pydantic import Field
 from compress.core.artifact import GRAPH_NAME, ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
-from compress.core.storage import Storage
+from compress.core.stored_bits import Storage
 from compress.graph.activations import RowSample, observe
 from compress.graph.edit import Editor
 from compress.graph.io import read_graph, write_graph

@@ -21,7 +21,7 @@ from pydantic import Field, field_validator
 from compress.core.artifact import GRAPH_NAME, ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
-from compress.core.storage import Storage
+from compress.core.stored_bits import Storage
 from compress.graph.edit import Editor
 from compress.graph.io import read_graph, write_graph
 from compress.graph.linear import find_linears, is_excluded, lower

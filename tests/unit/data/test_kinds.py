@@ -205,6 +205,31 @@ def test_conll_is_read_by_its_separator(tmp_path, name):
     assert items.rows[0]["tags"] == tags
 
 
+COLUMNS = [
+    ({"O": 0, "B-LOC": 1, "I-LOC": 2}, [0, 1], "4"),
+    ({"NN": 0, "DT": 1}, [1, 0], "2"),
+    ({"B-NP": 0, "I-NP": 1, "O": 2}, [0, 1], "3"),
+]
+
+
+@pytest.mark.parametrize(("labels", "tags", "column"), COLUMNS)
+def test_the_column_of_tags_is_the_one_that_the_model_knows(tmp_path, labels, tags, column):
+    (tmp_path / "a.conll").write_text("the DT B-NP O\nhouse NN I-NP B-LOC\n")
+    items = load_items(str(tmp_path / "a.conll"), task="token-classification", labels=labels)
+    assert items.rows[0]["tags"] == tags
+    assert items.columns == {"tokens": "tokens", "tags": column}
+    named = load_items(str(tmp_path / "a.conll"), task="token-classification", columns={"tags": "2"})
+    assert len(named.rows[0]["tags"]) == 2
+
+
+def test_outer_entities_are_read_before_those_within(tmp_path):
+    (tmp_path / "a.tsv").write_text(
+        "# a b\n1\tBonn\tB-LOC\tO\n2\tUniversity\tI-LOC\tO\n\n1\tBonn\tB-LOC\tO\n"
+    )
+    items = load_items(str(tmp_path / "a.tsv"), task="token-classification", labels=TAGS)
+    assert [row["tags"] for row in items.rows] == [[1, 2], [1]]
+
+
 def test_conll_in_files_of_other_names(tmp_path):
     for name in ("a.tsv", "a.txt", "a.iob2", "a.conllu"):
         (tmp_path / name).write_text("10 000\tO\nhouse\tB-LOC\n\nfox\tO\n")

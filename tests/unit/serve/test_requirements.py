@@ -41,7 +41,7 @@ def imported(folder):
 def test_every_import_of_the_packaged_files_is_listed(artifact, tmp_path):
     folder = package_docker(artifact, tmp_path / "image")
     distributions = packages_distributions()
-    needed = {distributions.get(module, [module])[0] for module in imported(folder) - _MODALITIES}
+    needed = {distributions.get(module, [module])[0].lower() for module in imported(folder) - _MODALITIES}
     assert {"psutil", "pydantic", "anyio"} <= needed
     assert needed <= listed(folder)
     assert not listed(folder) & {"pillow", "soundfile", "scipy", "safetensors", "openvino"}
