@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
     from compress.model.resolve import Model
-    from compress.pipeline.judge import Splits
+    from compress.pipeline.splits import Splits
     from compress.runtime.preprocess import Preprocessor
 
     Pair = tuple[str, str | None]
