@@ -47,15 +47,17 @@ def run_project(flags: Mapping[str, Any], *, progress: Progress, strict: bool = 
     folder in which the artifacts' folders are made. `strict` raises internal errors as they are.
 
     Raises:
-        CompressError: there are no jobs, or one of them cannot be read; nothing was run then.
+        CompressError: there are no jobs, one of them cannot be read, or their outputs collide or exist;
+            nothing was run then.
     """
     from compress.core.settings import project_jobs
-    from compress.pipeline.jobs import run_jobs
+    from compress.pipeline.jobs import refuse_outputs, run_jobs
 
-    jobs = [(job, current(_written(flags), job=job)) for job in project_jobs(Path.cwd())]
+    jobs = [(job, _placed(job, current(_written(flags), job=job))) for job in project_jobs(Path.cwd())]
+    refuse_outputs(jobs)
     return run_jobs(
         jobs,
-        lambda job, settings: _run(job.model, _placed(job, settings), progress),
+        lambda job, settings: _run(job.model, settings, progress),
         progress=progress,
         strict=strict,
     )

@@ -24,17 +24,19 @@ def folder(json: o.Json = False) -> None:
 
 
 def clean(json: o.Json = False) -> None:
-    """Remove finished steps, dequantized GGUF files and artifacts that missed their budget."""
+    """Remove finished steps, converted checkpoints, timings and artifacts that missed their budget."""
     from compress.core.units import human_bytes
     from compress.pipeline.cache import cache_folder
     from compress.pipeline.cache import clean as clean_folder
 
-    freed = clean_folder(cache_folder())
+    cleaned = clean_folder(cache_folder())
     console = Console(as_json=json)
     if json:
-        console.json({"freed_bytes": freed})
+        console.json({"freed_bytes": cleaned.freed_bytes, "in_use": cleaned.in_use})
     else:
-        console.out(f"freed {human_bytes(freed)}")
+        console.out(f"freed {human_bytes(cleaned.freed_bytes)}")
+    if cleaned.in_use:
+        console.note(f"{cleaned.in_use} folders stay: a running process uses them")
 
 
 def register(app: typer.Typer) -> None:

@@ -17,7 +17,10 @@ from compress.cli.files import write_file
 def compare(
     subjects: Annotated[
         list[str],
-        typer.Argument(metavar="ARTIFACT|MODEL...", help="The first is what others are compared with."),
+        typer.Argument(
+            metavar="ARTIFACT|MODEL...",
+            help="Others are compared with the first, without labels with the uncompressed one.",
+        ),
     ],
     target: o.Target = None,
     task: o.Task = None,

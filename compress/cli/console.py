@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
+
+from compress.cli.plain_progress import plain_lines
+from compress.core.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console as RichConsole
     from rich.console import RenderableType
 
+    from compress.cli.terminal import VisibleConsole
     from compress.core.artifact import Advance
+
+_BREAKS = "\n\t"
+_LONGEST = 4000
+"""Characters of one line: a stranger's name of a megabyte would fill the screen."""
 
 
 class Console:
     """Where a command prints. `verbosity` is -1 (quiet), 0 or 1 (verbose).
 
+    Names of tensors, files, labels, columns and keys are strangers' words: here alone, where everything
+    passes, their control characters are made visible and each message becomes one line.
+
     It is also the `Progress` that steps are given: rich bars with the time that is left on a
-    terminal, one plain line a step elsewhere, nothing under `-q`.
+    terminal, plain lines elsewhere (`plain_lines`), nothing under `-q`.
     """
 
     def __init__(
@@ -38,17 +47,21 @@ class Console:
         self._stderr = stderr or sys.stderr
 
     def out(self, text: str) -> None:
-        """Write text to stdout, with a line end."""
-        self._stdout.write(f"{text}\n")
+        """Write a line to stdout."""
+        self._stdout.write(f"{visible(text)}\n")
+
+    def document(self, text: str) -> None:
+        """Write text of several lines to stdout, with a line end."""
+        self._stdout.write(f"{visible(text, keep=_BREAKS)}\n")
 
     def write(self, text: str) -> None:
-        """Write text to stdout as it is, at once."""
-        self._stdout.write(text)
+        """Write a piece of text that a model makes to stdout, at once."""
+        self._stdout.write(visible(text, keep=_BREAKS))
         self._stdout.flush()
 
     def json(self, document: dict[str, Any]) -> None:
         """Write one JSON document to stdout; `schema_version` is put first when it lacks one."""
-        self.out(json.dumps({"schema_version": 1, **document}, indent=2))
+        self.document(json.dumps({"schema_version": 1, **document}, indent=2))
 
     def print(self, *renderables: RenderableType) -> None:
         """Write rich tables and text to stdout, plain where stdout is no terminal."""
@@ -59,7 +72,8 @@ class Console:
     def note(self, message: str) -> None:
         """A sentence on stderr, unless quiet."""
         if self.verbosity >= 0:
-            _rich(self._stderr).print(message, markup=False, highlight=False, soft_wrap=True)
+            self._stderr.write(f"{_line(message)}\n")
+            self._stderr.flush()
 
     def debug(self, message: str) -> None:
         """A sentence on stderr, when verbose."""
@@ -68,36 +82,41 @@ class Console:
 
     def warn(self, message: str) -> None:
         """A warning on stderr, also when quiet."""
-        self._stderr.write(f"warning: {message}\n")
+        self._stderr.write(f"warning: {_line(message)}\n")
 
     def error(self, message: str, hint: str = "") -> None:
         """An error and its hint on stderr, each in one line."""
-        lines = [" ".join(message.split())] + ([f"hint: {hint}"] if hint else [])
+        lines = [_line(message)] + ([f"hint: {_line(hint)}"] if hint else [])
         self._stderr.write("\n".join(lines) + "\n")
+
+    def traceback(self, text: str) -> None:
+        """A traceback on stderr, for `--debug`."""
+        self._stderr.write(visible(text, keep=_BREAKS))
 
     @contextmanager
     def track(self, title: str, total: int | None = None) -> Iterator[Advance]:
         """One line of progress; see `compress.core.artifact.Progress`."""
+        title = _line(title)
         if self.verbosity < 0:
             yield lambda steps=1: None
         elif self._stderr.isatty():
             with _bar(self._stderr, title, total) as advance:
                 yield advance
         else:
-            yield from self._plain(title)
-
-    def _plain(self, title: str) -> Iterator[Advance]:
-        start = time.monotonic()
-        yield lambda steps=1: None
-        self._stderr.write(f"{title}: {time.monotonic() - start:.1f} s\n")
-        self._stderr.flush()
+            with plain_lines(self._stderr, title, total) as advance:
+                yield advance
 
 
-def _rich(stream: TextIO) -> RichConsole:
-    from rich.console import Console as RichConsole
+def _line(text: str) -> str:
+    """Join the lines of a message, with its control characters shown and its length bounded."""
+    line = visible(" ".join(text.split()))
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
-    # Where there is no terminal (a CI log, a pipe) rich assumes 80 columns: give tables more room.
-    return RichConsole(file=stream, width=None if stream.isatty() else 120)
+
+def _rich(stream: TextIO) -> VisibleConsole:
+    from compress.cli.terminal import VisibleConsole
+
+    return VisibleConsole(stream)
 
 
 @contextmanager
@@ -111,7 +130,7 @@ def _bar(stream: TextIO, title: str, total: int | None) -> Iterator[Advance]:
         TimeRemainingColumn,
     )
 
-    columns = [SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}")]
+    columns = [SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}", markup=False)]
     times = [TimeElapsedColumn()] if total is None else [BarColumn(bar_width=24), TimeRemainingColumn()]
     with Progress(*columns, *times, console=_rich(stream)) as progress:
         task = progress.add_task(title, total=total)

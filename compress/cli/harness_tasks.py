@@ -6,6 +6,7 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from compress.core.distribution import install_extra
 from compress.core.errors import CompressError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def show(
     """
     if find_spec("lm_eval") is None:
         message = "lm-evaluation-harness is not installed"
-        raise CompressError("extra-missing", message, hint="pip install 'compress[lm-eval]'")
+        raise CompressError("extra-missing", message, hint=install_extra("lm-eval"))
     from compress.measure.harness import score
 
     for subject in subjects:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compress.cli.console import Console
 from compress.core.errors import CompressError, ExitCode
+from compress.core.storage import disk_error
 from compress.core.version import VERSION
 
 if TYPE_CHECKING:
@@ -57,13 +59,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = build()(args=words, standalone_mode=False, prog_name="compress")
     except CompressError as error:
-        return _failed(error, words)
+        return _failed(disk_error(error) or error, words)
     except KeyboardInterrupt:
-        Console().error("interrupted", "run again to go on from the last finished step")
-        return ExitCode.INTERRUPTED
+        result = ExitCode.INTERRUPTED
     except Exception as error:
         return _usage_or_internal(error, words)
+    if result == ExitCode.INTERRUPTED:  # also typer's answer to Ctrl-C, which it takes itself
+        Console().error("interrupted", _interrupted_hint(words))
     return int(result or 0)
+
+
+def _interrupted_hint(words: Sequence[str]) -> str:
+    """Say what is left of a run; other commands keep nothing."""
+    if "run" not in words[:1]:
+        return ""
+    from compress.pipeline.cache import cache_folder
+
+    return f"finished steps are kept in {cache_folder()}: the same command goes on from there"
 
 
 def _failed(error: CompressError, words: Sequence[str]) -> int:
@@ -82,6 +94,9 @@ def _usage_or_internal(error: Exception, words: Sequence[str]) -> int:
         return int(ExitCode.USER)
     if isinstance(code, int):  # typer.Exit, click's Abort
         return code
+    disk = disk_error(error)
+    if disk is not None:
+        return _failed(disk, words)
     if "--debug" in words:
         raise error
     first = (str(error).splitlines() or [""])[0]
@@ -92,5 +107,9 @@ def _usage_or_internal(error: Exception, words: Sequence[str]) -> int:
 
 
 def entry() -> None:
-    """The console script."""
-    sys.exit(main())
+    """The console script. With `--debug` errors come out with their traceback, escapes in it shown."""
+    try:
+        sys.exit(main())
+    except Exception:
+        Console().traceback(traceback.format_exc())
+        sys.exit(1)

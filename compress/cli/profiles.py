@@ -58,7 +58,7 @@ def show(
     if json:
         console.json(profile.model_dump(mode="json"))
     else:
-        console.out(_yaml(profile.model_dump(mode="json", exclude_none=True)))
+        console.document(_yaml(profile.model_dump(mode="json", exclude_none=True)))
 
 
 def detect(

@@ -43,7 +43,7 @@ def show(
     if json:
         console.json(document)
     else:
-        console.out(yaml.safe_dump(document, sort_keys=False).rstrip())
+        console.document(yaml.safe_dump(document, sort_keys=False).rstrip())
 
 
 def register(app: typer.Typer) -> None:

@@ -50,7 +50,7 @@ def report(
         return 0
     text = as_text(summary(*saved)) if form is Form.TEXT else render_all(*saved)[f"report.{form}"]
     if output is None:
-        console.out(text.rstrip("\n"))
+        console.document(text.rstrip("\n"))
     else:
         _write(output, text)
         console.note(f"wrote {output}")

@@ -14,6 +14,7 @@ from compress.core.errors import CompressError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from compress.core.outcome import JobOutcome
     from compress.core.report import Report
@@ -45,7 +46,10 @@ def run(
         bool, typer.Option("--allow-fp32", help="Publish the fp32 graph when nothing beats it.")
     ] = False,
     keep_failed: Annotated[
-        bool, typer.Option("--keep-failed", help="Say where an artifact that missed its budget is.")
+        bool,
+        typer.Option(
+            "--keep-failed", help="Report the folder of an artifact that missed its budget as the run's."
+        ),
     ] = False,
     remote: o.Remote = None,
     remote_python: o.RemotePython = "python3",
@@ -93,10 +97,10 @@ def _one(model: str, flags: Mapping[str, Any], files: Files, console: Console, d
     else:
         from compress.report.terminal import summary
 
-        folder = str(outcome.folder) if outcome.folder else None
+        folder = str(outcome.folder) if outcome.folder and not outcome.kept else None
         console.print(*summary(outcome.report, outcome.evidence, folder=folder))
     if outcome.exit_code:
-        console.error(*_reason(outcome.report))
+        console.error(*_reason(outcome.report, kept=outcome.kept))
     return outcome.exit_code
 
 
@@ -118,7 +122,7 @@ def _project(flags: Mapping[str, Any], files: Files, console: Console, *, debug:
         if one.error:
             console.error(f"{one.name}: {one.error}", one.hint)
         elif one.exit_code and one.report is not None:
-            message, hint = _reason(one.report)
+            message, hint = _reason(one.report, kept=one.kept)
             console.error(f"{one.name}: {message}", hint)
     return int(code)
 
@@ -134,8 +138,16 @@ def _job(one: JobOutcome) -> dict[str, Any]:
     }
 
 
-def _reason(report: Report) -> tuple[str, str]:
-    """Which budget decided, with its number, and what to do."""
+def _reason(report: Report, *, kept: Path | str | None) -> tuple[str, str]:
+    """Say which budget decided, with its number, and what to do.
+
+    Args:
+        report: the run's report.
+        kept: where the artifact is that missed the budget.
+
+    Returns:
+        The message and the hint.
+    """
     from compress.pipeline.gate import MIN_ITEMS
 
     line = next(line for line in report.gate.budgets if line.verdict == report.gate.verdict)
@@ -144,8 +156,8 @@ def _reason(report: Report) -> tuple[str, str]:
     items = report.accuracy.items if report.accuracy else MIN_ITEMS
     if line.name == "max_drop" and code == "budget-undecided" and items < MIN_ITEMS:
         message = f"max_drop cannot be judged on {items} items of test data, at least {MIN_ITEMS} are needed"
-    kept = "nothing was published; --keep-failed keeps the artifact to look at"
-    hint = "give more data" if code == "budget-undecided" and line.name == "max_drop" else kept
+    more = "give more data; " if code == "budget-undecided" and line.name == "max_drop" else ""
+    hint = f"{more}nothing was published, the artifact is kept in {kept} until the next run of that name"
     return f"error[{code}]: {message}", hint
 
 

@@ -17,7 +17,7 @@ _SHOWN = 3
 def verify(
     artifact: o.ArtifactFolder, json: o.Json = False, quiet: o.Quiet = False, debug: o.Debug = False
 ) -> int:
-    """Compare every byte of ARTIFACT with its manifest, then load it and run it once."""
+    """Compare every byte of ARTIFACT with its manifest, then load it and run it once, as its users do."""
     del debug
     from compress.pipeline.manifest import read_manifest, verify_folder
     from compress.pipeline.probe import probe

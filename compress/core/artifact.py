@@ -81,7 +81,7 @@ class Advance(Protocol):
 
 
 class Calibration(Protocol):
-    """Real inputs of the model, taken from the calibration split, ready for its ONNX inputs.
+    """Real inputs of the model, taken from the part that calibrates, ready for its ONNX inputs.
 
     Feeds map an input's name to an array with the batch as first axis: token ids int64 (B, T),
     pixels float32 (B, C, H, W), audio float32 (B, T) or features (B, F, T).
@@ -122,15 +122,18 @@ class Pass(Protocol):
     """What every module under `compress.passes` offers. The module's place is its step's name:
     `compress/passes/quantize/dynamic.py` is `quantize.dynamic`.
 
-    A pass that stores weights in fewer bits may also offer `stored_bits(config)`: bits an element by
-    group (`embedding`, `matrix`, `rest`), from which `plan` predicts sizes. One that removes weights may
-    offer `remaining(config, depth)`: the share that stays of each component (`ffn`, `attention`). One that
-    calibrates may offer `uncalibrated(config)`: the step that stores the same bits without. One that times
-    things on this host may offer `timed(config)`: whether it does, so that its result is not another host's.
-    One that keeps to a size offers `size_limit(config)`, its bytes.
-    An export whose result depends on calibration rows says so by `calibrated(config)`. One that chooses bits
-    may offer `within(config, size)`: what to change in its configuration for a model of so many bytes.
-    One that walks through a model block by block says `STREAMS = True`, and runs with `core.allocator`.
+    A pass that stores weights in fewer bits may also offer `storage(config)`: its `core.stored_bits.Storage`
+    by group (`embedding`, `matrix`, `head`, `rest`), from which `plan` predicts sizes. One that removes
+    weights may offer `remaining(config, depth)`: the share that stays of each component (`ffn`,
+    `attention`). One that calibrates may offer `uncalibrated(config)`: the step that stores the same bits
+    without. One that times things on this host may offer `timed(config)`: whether it does, so that its
+    result is not another host's. One that fits weights to calibration rows says so by `learns(config)`:
+    other rows then choose among candidates. One that keeps to a size offers `size_limit(config)`, its bytes.
+    By `calibrated(config)`, `seeded(config)` and `profiled(config)` it says whether its result depends on
+    the calibration rows, the seed and the profile; without these functions it is taken to. One that chooses
+    bits may offer `within(config, size)`: what to change in its configuration for a model of so many bytes.
+    One that walks through a model block by block says `STREAMS = True`, and runs with `core.allocator`. One
+    that needs a library of an extra names it: `LIBRARY = "bitsandbytes"`.
     """
 
     Config: type[Frozen]

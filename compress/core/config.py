@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,6 +20,11 @@ class Frozen(BaseModel):
 
 
 Value = TypeVar("Value", bound=Frozen)
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 100
+_shown = _REPR.repr
+"""Values in errors, shortened: a stranger's may fill the screen."""
 
 
 def parse(kind: type[Value], values: Mapping[str, Any], *, code: str, where: str) -> Value:
@@ -38,6 +44,6 @@ def parse(kind: type[Value], values: Mapping[str, Any], *, code: str, where: str
         if first["type"] == "extra_forbidden":
             hint = did_you_mean(str(first["loc"][-1]), kind.model_fields)
             raise CompressError(code, f"{where} has an unknown key '{key}'", hint=hint) from None
-        found = "" if first["type"] == "missing" else f", found {first['input']!r}"
+        found = "" if first["type"] == "missing" else f", found {_shown(first['input'])}"
         message = f"{where}: '{key}': {first['msg'].lower()}{found}"
         raise CompressError(code, message, hint=f"keys: {', '.join(kind.model_fields)}") from None

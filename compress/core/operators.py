@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from compress.core.config import Frozen
+
+Side = Literal["before", "after"]
 
 
 class TimeLine(Frozen):
@@ -42,5 +46,5 @@ class Operators(Frozen):
     length: int
     by_type: tuple[TimeLine, ...]
     by_component: tuple[TimeLine, ...]
-    profiled: tuple[str, ...]
+    profiled: tuple[Side, ...]
     """`before`, and `after` where the artifact's runtime has such a record."""

@@ -24,6 +24,8 @@ class JobOutcome:
     evidence: Evidence | None = None
     folder: str | None = None
     """Where the artifact was published, None where nothing was."""
+    kept: str | None = None
+    """Where an artifact is that missed its budget."""
     error: str = ""
     hint: str = ""
 

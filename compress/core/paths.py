@@ -5,16 +5,21 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
-import tempfile
-from contextlib import contextmanager
-from pathlib import Path
+import re
+import secrets
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
+from compress.core.links import stays_inside
+from compress.core.locks import own
+from compress.core.renames import sync_path
+from compress.core.storage import full_or_broken
+from compress.core.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 MANIFEST = "compress.json"
 """The file by which a published artifact is known."""
@@ -40,71 +45,47 @@ def folder_digest(folder: Path, names: Iterable[Path] | None = None) -> str:
 
 
 def contained(folder: Path, name: str) -> Path:
-    """The path of `name` inside `folder`.
+    """Find `name` inside `folder`.
 
     Raises:
-        CompressError: the name leads out of the folder (`..`, absolute, or through a link).
+        CompressError: The name leads out of the folder (`..`, absolute, or through a link), or is none.
     """
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        message = f"'{name}' leads out of {folder}"
+    if not stays_inside(folder, path):
+        message = f"'{visible(name)}' leads out of {folder}"
         raise CompressError("path-escapes", message, hint="do not trust this model's files")
     return path
 
 
-def link_missing(source: Path, target: Path, *, skip: Iterable[str] = ()) -> None:
-    """Add to `target` each file of `source` that it lacks, by hard link where possible."""
-    skipped = set(skip)
-    for name in folder_files(source):
-        if name.as_posix() in skipped or (target / name).exists():
-            continue
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        link_or_copy(source / name, target / name)
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Give `source`'s bytes a second name; a copy where the file system has no hard links."""
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copyfile(source, target)
+def is_part(path: Path) -> bool:
+    """Whether a file is one that `whole_file` had begun, by its name."""
+    return re.fullmatch(r"\..+\.[0-9a-f]{8}\.part", path.name) is not None
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
-    """A path beside `target` to write to, renamed to `target` when the block ends well, and gone otherwise: a
-    run that finds the file finds all of it. Folders above are made.
+def whole_file(target: Path, *, durable: bool = True) -> Iterator[Path]:
+    """A path beside `target` to write to, renamed to `target` when the block ends well, and gone otherwise.
+
+    Args:
+        target: The file; folders above are made.
+        durable: Whether to wait until its bytes are on the disk before it gets its name.
+
+    Yields:
+        A path of this process's own: several may write the same file, and each that reads finds all of one.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    part.touch(exist_ok=False)
     try:
-        yield part
-        part.replace(target)
+        with own(part) or nullcontext():  # seen by those who remove what killed runs left
+            yield part
+            if durable:
+                sync_path(part)
+            part.replace(target)
+        if durable:
+            sync_path(target.parent)
     finally:
         part.unlink(missing_ok=True)
-
-
-@contextmanager
-def published(target: Path, *, replace: bool = False) -> Iterator[Path]:
-    """A new folder beside `target`, renamed to it when the block ends well, and gone otherwise.
-
-    Raises:
-        CompressError: `target` exists and `replace` is false, cannot be written, or the disk is full.
-    """
-    refuse_existing(target, replace=replace)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise unwritable(target, error) from None
-    try:
-        yield beside
-        beside.chmod(0o755)
-        _swap(beside, target)
-    except OSError as error:
-        raise unwritable(target, error) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def refuse_existing(target: Path, *, replace: bool) -> None:
@@ -139,22 +120,10 @@ def refuse_unwritable(target: Path) -> None:
 
 def unwritable(target: Path, error: OSError) -> CompressError:
     """The error for an output that cannot be written, with what the system said."""
-    if error.errno == errno.ENOSPC:
-        return CompressError("no-space", f"no space left for {target}", hint="free some disk space")
+    disk = full_or_broken(target, error)
+    if disk is not None:
+        return disk
     reason = error.strerror or str(error)
     return CompressError(
         "output-unwritable", f"cannot write {target}: {reason}", hint="choose a folder that you own"
     )
-
-
-def _swap(beside: Path, target: Path) -> None:
-    """Rename `beside` to `target`; an old `target` is moved away first, since a rename on top of a
-    folder that is not empty fails.
-    """
-    if not target.exists():
-        beside.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent)) / "old"
-    target.rename(old)
-    beside.rename(target)
-    shutil.rmtree(old.parent, ignore_errors=True)

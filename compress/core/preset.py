@@ -8,7 +8,7 @@ from pydantic import Field
 
 from compress.core.config import Frozen, parse
 from compress.core.profile import ModelKind, found_file, profiles_folder
-from compress.core.recipe import read_yaml
+from compress.core.yaml_files import read_yaml
 
 
 class Preset(Frozen):

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from compress.core.config import Frozen, parse
 from compress.core.errors import CompressError, did_you_mean
-from compress.core.recipe import Recipe, read_recipe, read_yaml
+from compress.core.recipe import Recipe, read_recipe
+from compress.core.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

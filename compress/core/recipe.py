@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import Field
 
 from compress.core.config import Frozen, parse
 from compress.core.errors import CompressError
+from compress.core.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,24 +70,3 @@ def read_recipe(path: Path) -> Recipe:
         CompressError: the file is missing, is not YAML, or is not a recipe.
     """
     return recipe_from(read_yaml(path, code="recipe-invalid"), name=path.stem, where=str(path))
-
-
-def read_yaml(path: Path, *, code: str) -> dict[str, Any]:
-    """Parse a YAML file whose top level is a mapping.
-
-    Raises:
-        CompressError: with `code`, when the file is missing, unreadable, or something else.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf8"))
-    except FileNotFoundError:
-        raise CompressError(code, f"no such file: {path}", hint="check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CompressError(code, f"cannot read {path}: {error}", hint="check the file") from None
-    except yaml.YAMLError as error:
-        first = str(error).splitlines()[0]
-        raise CompressError(code, f"{path} is not YAML: {first}", hint="check the file") from None
-    if not isinstance(values, dict):
-        found = type(values).__name__
-        raise CompressError(code, f"{path}: expected a mapping, found {found}", hint="see README")
-    return values

@@ -131,7 +131,7 @@ class Gate(Frozen):
 
 
 class StepLine(Frozen):
-    """One step that was tried. `accuracy` is on the calibration split; `why` says what it bought, or
+    """One step that was tried. `accuracy` is on the choice part; `why` says what it bought, or
     why it was left out. A candidate's steps carry its name in `config["recipe"]`. `seconds` are of the
     clock; `cpu_seconds` of all processors, which other programs change less.
     """
@@ -183,7 +183,7 @@ class Component(Frozen):
 
 
 class CandidateLine(Frozen):
-    """One recipe that was tried, measured on the calibration split, interleaved with both baselines."""
+    """One recipe that was tried, measured on the choice part, interleaved with both baselines."""
 
     name: str
     runtime: str
@@ -199,6 +199,8 @@ class Elsewhere(Frozen):
     """Fidelity on text of a domain that no step saw, for models that were pruned or healed."""
 
     source: str
+    same_domain: bool = False
+    """Whether steps saw other text of this domain (shipped passages that were mixed in to heal on)."""
     accuracy: Accuracy
 
 

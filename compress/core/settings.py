@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from compress.core.config import Frozen, parse
 from compress.core.errors import CompressError
-from compress.core.recipe import read_yaml
+from compress.core.foreign import translated
+from compress.core.regular_files import MAX_CONFIG_BYTES, read_text
+from compress.core.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,7 +117,7 @@ def project_values(folder: Path) -> tuple[dict[str, Any], Path]:
         CompressError: the file cannot be read.
     """
     for place in (folder, *folder.parents):
-        if (place / PROJECT_FILE).is_file():
+        if _is_there(place / PROJECT_FILE):
             return read_yaml(place / PROJECT_FILE, code="settings-invalid"), place / PROJECT_FILE
         found = _tool_table(place / "pyproject.toml")
         if found:
@@ -154,16 +156,24 @@ def _jobs(written: Any, where: str) -> list[Job]:
     return [Job(known["model"], one) for one in each]
 
 
+def _is_there(path: Path) -> bool:
+    """Whether there is a file; one that cannot be read (a pipe) is refused later, not passed over."""
+    return path.exists() and not path.is_dir()
+
+
 def _tool_table(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not _is_there(path):
         return {}
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        message = f"cannot read {path}: {error}"
-        raise CompressError("settings-invalid", message, hint="mend the file") from None
-    found = table.get("tool", {}).get("compress", {})
-    return dict(found)
+    text = read_text(path, limit=MAX_CONFIG_BYTES, code="settings-invalid")
+    with translated("settings-invalid", f"cannot read {path}", hint="mend the file"):
+        values = tomllib.loads(text)
+    table = values.get("tool", {})
+    settings = table.get("compress", {}) if isinstance(table, dict) else {}
+    if not isinstance(settings, dict):
+        found = type(settings).__name__
+        message = f"{path}: expected a table [tool.compress], found {found}"
+        raise CompressError("settings-invalid", message, hint="mend the file")
+    return settings
 
 
 def _known(values: dict[str, Any], path: Path) -> dict[str, Any]:

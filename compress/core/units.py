@@ -12,16 +12,20 @@ _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2*
 
 
 def parse_size(text: str) -> int:
-    """Bytes of `18MB`, `1.5 GiB` or `20000000`.
+    """Read the bytes of `18MB`, `1.5 GiB` or `20000000B`. A unit is required: `20` could mean anything.
 
     Raises:
-        CompressError: `text` is not a positive size.
+        CompressError: `text` is not a positive size with a unit.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
-    unit = match.group(2).lower() or "b" if match else ""
+    if match and not match.group(2):
+        number = match.group(1)
+        hint = f"write {number}MB, {number}kB or {number}B"
+        raise CompressError("budget-invalid", f"the size '{text}' has no unit", hint=hint)
+    unit = match.group(2).lower() if match else ""
     if not match or unit not in _BYTES or float(match.group(1)) == 0:
         message = f"'{text}' is not a size"
-        raise CompressError("budget-invalid", message, hint="write 18MB, 1.5GiB or bytes")
+        raise CompressError("budget-invalid", message, hint="write 18MB, 1.5GiB or 20000000B")
     return int(float(match.group(1)) * _BYTES[unit])
 
 
@@ -73,12 +77,16 @@ def human_bytes(count: float) -> str:
 
 
 def parse_duration_ms(text: str) -> float:
-    """Milliseconds of `10ms`, `0.5s` or `10`.
+    """Read the milliseconds of `10ms` or `0.5s`. A unit is required.
 
     Raises:
-        CompressError: `text` is not a positive time.
+        CompressError: `text` is not a positive time with a unit.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s)?\s*", text)
+    if match and not match.group(2):
+        number = match.group(1)
+        hint = f"write {number}ms or {number}s"
+        raise CompressError("budget-invalid", f"the time '{text}' has no unit", hint=hint)
     if not match or float(match.group(1)) == 0:
         raise CompressError("budget-invalid", f"'{text}' is not a time", hint="write 10ms or 0.5s")
     return float(match.group(1)) * (1000 if match.group(2) == "s" else 1)

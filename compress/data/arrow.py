@@ -88,7 +88,7 @@ def read_arrow(paths: Sequence[Path], *, limit: int | None, data: bytes | None =
         rows=rows,
         places=tuple(f"{paths[0].name} row {number + 1}" for number in sorted(wanted)),
         folder=paths[0].parent,
-        classes=class_names(schema.metadata or {}),
+        classes=class_names(schema.metadata or {}, where=str(paths[0])),
     )
 
 

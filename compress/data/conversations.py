@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,8 @@ def _turn(turn: Any, place: str, column: str) -> dict[str, Any]:
     if isinstance(content, list):  # parts, as models of several modalities have them
         content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
     others = {key: value for key, value in turn.items() if key not in keys and value is not None}
+    # Templates are given JSON's types alone; Parquet has others, such as times.
+    others = json.loads(json.dumps(others, default=str))
     return {**others, "role": _ROLES.get(role, role), "content": "" if content is None else str(content)}
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
-from compress.core.recipe import read_yaml
 from compress.core.regular_files import MAX_CONFIG_BYTES, read_json
+from compress.core.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
-from compress.data.table import Table, evenly, unreadable
+from compress.core.media_files import open_picture, refuse_sound
+from compress.data.table import Table, evenly
 from compress.data.tables import read_table
 
 if TYPE_CHECKING:
@@ -57,10 +57,12 @@ def refuse_unreadable(rows: Sequence[dict[str, Any]], modality: str) -> None:
     for number, row in enumerate(rows, start=1):
         value = row[modality]
         try:
-            _open_header(io.BytesIO(value) if isinstance(value, bytes) else value, modality)
-        except (OSError, RuntimeError, ValueError) as error:
-            place = f"{modality} {number} of the table" if isinstance(value, bytes) else str(value)
-            raise unreadable(place, error) from None
+            _open_header(value, modality)
+        except CompressError as error:
+            if isinstance(value, Path):
+                raise
+            place = f"{modality} {number} of the table"
+            raise CompressError(error.code, f"{place}: {error.message}", hint=error.hint) from None
 
 
 def spilled(rows: Sequence[dict[str, Any]], modality: str, folder: Path) -> list[dict[str, Any]]:
@@ -77,15 +79,11 @@ def spilled(rows: Sequence[dict[str, Any]], modality: str, folder: Path) -> list
     return changed
 
 
-def _open_header(source: Path | io.BytesIO, modality: str) -> None:
+def _open_header(source: Path | bytes, modality: str) -> None:
     if modality == "image":
-        from PIL import Image
-
-        Image.open(source).close()
+        open_picture(source).close()
     else:
-        import soundfile
-
-        soundfile.info(str(source) if isinstance(source, Path) else source)
+        refuse_sound(source)
 
 
 def _folder_table(folder: Path, files: Sequence[Path], modality: str) -> Table:

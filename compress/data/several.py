@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from compress.data.labels import LabelMap
     from compress.data.table import Table
 
+_LITERAL_LIMIT = 2**20
+"""Characters of a list that is written into a cell: Python's parser takes a kilobyte for each few."""
+
 FLAGS = "labels of all columns"
 """The column that is made of one column a class."""
 
@@ -35,11 +38,13 @@ def as_list(value: Any) -> list[Any] | None:
 
 
 def literal(text: str) -> Any:
-    """What a cell holds that was written as JSON or as Python; None where it is neither."""
+    """What a cell holds that was written as JSON or as Python; None where it is neither, or too long."""
+    if len(text) > _LITERAL_LIMIT:
+        return None
     for parse in (json.loads, ast.literal_eval):
         try:
             return parse(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # the last: nested deeply
             continue
     return None
 

@@ -1,4 +1,4 @@
-"""Two parts of the data that share nothing: one to calibrate and choose on, one to report on."""
+"""Parts of the data that share nothing: to calibrate or learn on, to choose on, and to report on."""
 
 from __future__ import annotations
 
@@ -40,6 +40,28 @@ def split(items: Items, *, calibration: int | None = None, seed: int = 0) -> tup
             chosen.update(groups[key])
     rest = [index for index in range(len(items)) if index not in chosen]
     return items.take(sorted(chosen)), items.take(rest)
+
+
+def split_in_three(items: Items, *, learn: int, choice: int, seed: int = 0) -> tuple[Items, Items, Items]:
+    """Split `items` into parts to learn from, to choose on and to test on, as `split` does.
+
+    Args:
+        items: The rows.
+        learn: Items that candidates learn from; 0: those to choose on are returned for both.
+        choice: Items that candidates are compared on.
+        seed: Shuffles the order.
+
+    Returns:
+        The three parts; the test part holds what the others leave.
+
+    Raises:
+        CompressError: there are fewer than two different items.
+    """
+    first, test = split(items, calibration=learn + choice, seed=seed)
+    if not learn or len(set(first.keys)) < 2:
+        return first, first, test
+    chosen, learned = split(first, calibration=choice, seed=seed)
+    return learned, chosen, test
 
 
 def _duplicates(items: Items) -> dict[str, list[int]]:

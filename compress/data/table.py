@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
+from compress.core.regular_files import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -90,13 +90,27 @@ def unreadable(place: Path | str, error: Exception) -> CompressError:
     )
 
 
-def class_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
-    """The names of integer labels, from the features that the `datasets` library writes."""
-    info = json.loads(metadata.get(b"huggingface", b"{}")).get("info") or {}
-    found = {}
-    for column, feature in (info.get("features") or {}).items():
-        inner = feature.get("feature", feature) if isinstance(feature, dict) else feature
-        inner = inner[0] if isinstance(inner, list) and inner else inner
-        if isinstance(inner, dict) and inner.get("_type") == "ClassLabel" and inner.get("names"):
-            found[column] = tuple(inner["names"])
-    return found
+def class_names(metadata: Mapping[bytes, bytes], *, where: str) -> dict[str, tuple[str, ...]]:
+    """The names of integer labels, from the features that the `datasets` library writes.
+
+    Raises:
+        CompressError: there are such metadata, and they are no JSON.
+    """
+    text = metadata.get(b"huggingface", b"{}").decode("utf8", "replace")
+    written = parse_json(text, where=f"{where}: metadata 'huggingface'", code="data-unreadable")
+    info = _part(written, "info")
+    found = {column: _names_of(feature) for column, feature in _part(info, "features").items()}
+    return {column: names for column, names in found.items() if names}
+
+
+def _part(values: Any, key: str) -> dict[str, Any]:
+    part = values.get(key) if isinstance(values, dict) else None
+    return part if isinstance(part, dict) else {}
+
+
+def _names_of(feature: Any) -> tuple[str, ...]:
+    """The names of a `ClassLabel`, also inside of a sequence; empty where a column is something else."""
+    inner = feature.get("feature", feature) if isinstance(feature, dict) else feature
+    inner = inner[0] if isinstance(inner, list) and inner else inner
+    names = inner.get("names") if isinstance(inner, dict) and inner.get("_type") == "ClassLabel" else None
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import codecs
 import io
-import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
+from compress.core.foreign import translated
+from compress.core.regular_files import open_regular, parse_json, read_bytes
 from compress.data.arrow import read_arrow
 from compress.data.conll import conll_rows, looks_like_conll
 from compress.data.delimited import read_delimited
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
 
     Numbered = Iterator[tuple[int, dict[str, Any]]]
     """Rows, each with its number in the file."""
+
+MAX_TEXT_BYTES = 2**30
+"""Of a table that is read as text, which takes several times its size in memory; Parquet may be larger."""
+
+MAX_CELL_BYTES = 2**28
+"""Of some hundred decoded rows of a Parquet file: a dictionary may repeat one huge value in all of them."""
+
+_BATCH = 256
 
 CONLL_SUFFIXES = (".conll", ".conllu", ".iob", ".iob2", ".bio")
 ARROW_SUFFIXES = (".arrow", ".feather")
@@ -109,13 +118,13 @@ def read_parquet(paths: Sequence[Path], *, limit: int | None, data: bytes | None
     """
     import pyarrow.parquet as pq
 
-    try:
-        shards = [pq.ParquetFile(path if data is None else io.BytesIO(data)) for path in paths]
-        counts = [shard.metadata.num_rows for shard in shards]
+    hint = "mend the file, or name another"
+    with translated("data-unreadable", f"{paths[0]} cannot be read", hint=hint):
+        shards = [pq.ParquetFile(_opened(path, data)) for path in paths]
+        counts = [_rows_of(shard, path) for shard, path in zip(shards, paths, strict=True)]
         wanted = set(evenly(sum(counts), limit))
         rows = [row for row in _parquet_rows(shards, wanted)]
-    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
-        raise unreadable(paths[0], error) from None
+        classes = class_names(shards[0].schema_arrow.metadata or {}, where=str(paths[0]))
     if not rows:
         raise CompressError("data-empty", f"{paths[0]} holds no rows", hint="check the file")
     name = paths[0].name
@@ -125,23 +134,41 @@ def read_parquet(paths: Sequence[Path], *, limit: int | None, data: bytes | None
         rows=tuple(rows),
         places=tuple(f"{name} row {number + 1}" for number in sorted(wanted)),
         folder=paths[0].parent,
-        classes=class_names(shards[0].schema_arrow.metadata or {}),
+        classes=classes,
     )
 
 
 def _parquet_rows(shards: Sequence[Any], wanted: set[int]) -> Iterator[dict[str, Any]]:
     start = 0
     for shard in shards:
-        for batch in shard.iter_batches(batch_size=1024):
+        for batch in shard.iter_batches(batch_size=_BATCH):
+            if batch.nbytes > MAX_CELL_BYTES:
+                raise ValueError(f"{len(batch)} of its rows take {batch.nbytes:,} bytes")
             inside = [index - start for index in range(start, start + len(batch)) if index in wanted]
             if inside:
                 yield from batch.take(inside).to_pylist()
             start += len(batch)
 
 
+def _opened(path: Path, data: bytes | None) -> Any:
+    return open_regular(path, code="data-unreadable") if data is None else io.BytesIO(data)
+
+
+def _rows_of(shard: Any, path: Path) -> int:
+    """The number of rows that a Parquet file declares.
+
+    Raises:
+        ValueError: it is more than its bytes can hold: counts are what a bomb is made of.
+    """
+    rows, size = int(shard.metadata.num_rows), path.stat().st_size
+    if not 0 <= rows <= max(10**6, 256 * size):
+        raise ValueError(f"it declares {rows:,} rows in {size:,} bytes")
+    return rows
+
+
 def _text(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, limit=MAX_TEXT_BYTES, code="data-unreadable")
     except OSError as error:
         raise unreadable(path, error) from None
     return _decoded(path, data)
@@ -172,15 +199,17 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """A list of rows, the same under `data`, columns of equal length, SQuAD, or lines after all."""
     try:
-        values = json.loads(text)
-    except ValueError:
+        values = parse_json(text, where=str(path), code="data-unreadable")
+    except CompressError:
         if "\n" not in text.strip():
-            raise unreadable(path, ValueError("it is not JSON")) from None
+            raise
         yield from _jsonl_rows(path, text)
         return
     values = values.get("data", values) if isinstance(values, dict) else values
     if isinstance(values, dict):
         values = _transposed(path, values)
+    if not isinstance(values, list):
+        raise unreadable(path, ValueError("expected a list of rows, or columns of equal length"))
     if values and isinstance(values[0], dict) and "paragraphs" in values[0]:
         values = list(_squad_rows(path, values))
     for number, value in enumerate(values, start=1):
@@ -216,10 +245,7 @@ def _squad_row(entry: Mapping[str, Any], context: str) -> dict[str, Any]:
 
 
 def _parsed(line: str, place: str) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise unreadable(place, error) from None
+    return parse_json(line, where=place, code="data-unreadable")
 
 
 def _mapping(value: Any, place: str) -> dict[str, Any]:

@@ -43,9 +43,22 @@ class Unlabelled:
 
     def without(self, judged: Iterable[Mapping[str, Any]]) -> Unlabelled:
         """Those rows that share no text with rows that are judged."""
-        seen = {text for row in judged for text in _texts(row)}
-        kept = tuple(row for row in self.rows if not seen & _texts(row))
+        kept = tuple(without_texts(self.rows, judged))
         return replace(self, rows=kept, left_out=len(self.rows) - len(kept))
+
+
+def without_texts(
+    rows: Sequence[Mapping[str, Any]], judged: Iterable[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Return those rows that share no text with rows that are judged."""
+    seen = {text for row in judged for text in _texts(row)}
+    return [row for row in rows if not seen & _texts(row)]
+
+
+def mixed(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows of both, spread evenly, so that any beginning holds both in their shares."""
+    placed = [((at + 0.5) / len(rows), row) for rows in (first, second) for at, row in enumerate(rows)]
+    return [row for _, row in sorted(placed, key=lambda one: one[0])]
 
 
 def load_unlabelled(

@@ -115,8 +115,8 @@ def _words(value: Any, place: str, column: str) -> list[Any]:
     """A list; also one that was written into a cell as JSON or Python, or words between spaces."""
     if isinstance(value, str):
         value = literal(value) if value.lstrip().startswith("[") else value.split()
-    if not isinstance(value, list) or not value:
-        raise _wrong(place, column, value, "a list that is not empty")
+    if not isinstance(value, list) or not value or any(isinstance(word, list | dict) for word in value):
+        raise _wrong(place, column, value, "a list of words that is not empty")
     return value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from compress.runtime.files import read_settings
-from compress.runtime.text import load_tokenizer
+from compress.runtime.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path

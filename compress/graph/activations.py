@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
-from compress.core.paths import link_or_copy
+from compress.core.copies import link_or_copy
 from compress.graph.ort import OrtRunner
 
 if TYPE_CHECKING:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compress.core.errors import CompressError
+from compress.core.regular_files import MAX_CONFIG_BYTES, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,14 +45,21 @@ def with_sizes(inputs: Sequence[TensorSpec], settings: Path) -> tuple[TensorSpec
 def _cache_sizes(settings: Path) -> tuple[int, int]:
     """Heads and width."""
     try:
-        decoder = json.loads(settings.read_text(encoding="utf8"))["model"]["decoder"]
-        return int(decoder["num_key_value_heads"]), int(decoder["head_size"])
-    except (OSError, ValueError, KeyError, TypeError):
-        message = (
-            f"the graph leaves the size of its cache open, and {settings} has no model.decoder with "
-            "num_key_value_heads and head_size"
-        )
-        raise CompressError("cache-unknown", message, hint=f"put the {settings.name} beside it") from None
+        decoder = read_json(settings, limit=MAX_CONFIG_BYTES)["model"]["decoder"]
+        heads, width = decoder["num_key_value_heads"], decoder["head_size"]
+    except (FileNotFoundError, KeyError, TypeError):
+        heads = width = None
+    if all(type(size) is int and 0 < size <= _LARGEST for size in (heads, width)):
+        return heads, width
+    message = (
+        f"the graph leaves the size of its cache open, and {settings} has no model.decoder with "
+        "num_key_value_heads and head_size"
+    )
+    raise CompressError("cache-unknown", message, hint=f"put the {settings.name} beside it")
+
+
+_LARGEST = 2**16
+"""Heads, or channels of one."""
 
 
 def _sized(spec: TensorSpec, heads: int, width: int) -> TensorSpec:

@@ -8,6 +8,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from compress.core.errors import CompressError
+from compress.graph.trust import check_graph
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +22,10 @@ def read_graph(path: Path) -> onnx.ModelProto:
     """Read a graph with all its tensors in memory.
 
     Raises:
-        CompressError: the file is missing or is not ONNX, or a tensor file beside it is missing.
+        CompressError: the file is missing, is not ONNX or not to be trusted (`check_graph`), or a tensor
+            file beside it is missing.
     """
+    check_graph(path)
     try:
         return onnx.load_model(str(path))
     except FileNotFoundError as error:

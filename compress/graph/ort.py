@@ -10,6 +10,7 @@ from compress.core.cores import usable_cores
 from compress.core.errors import CompressError
 from compress.graph.cached import SETTINGS, with_sizes
 from compress.graph.session import TensorSpec
+from compress.graph.trust import check_graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +35,12 @@ class OrtRunner:
     """A graph in an ONNX Runtime session."""
 
     def __init__(self, graph: Path, *, threads: int = 0, provider: str = "CPUExecutionProvider") -> None:
-        """Load `graph`; raises CompressError when the provider, an operator or a cache's size is missing."""
+        """Load `graph`.
+
+        Raises:
+            CompressError: The provider, an operator or a cache's size is missing, or the graph is not to be
+                trusted (`check_graph`).
+        """
         self._session = _open(graph, threads=threads, provider=provider)
         found = [_spec(node) for node in self._session.get_inputs()]
         self.inputs = with_sizes(found, graph.with_name(SETTINGS))
@@ -57,6 +63,7 @@ def _open(graph: Path, *, threads: int, provider: str) -> ort.InferenceSession:
             f"this onnxruntime has no {provider}",
             hint="install the onnxruntime package of that device, or choose another target",
         )
+    check_graph(graph)
     try:
         return ort.InferenceSession(str(graph), session_options(threads), providers=[provider])
     except Exception as error:  # onnxruntime's exceptions share no base class but this one

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from compress.core.cores import usable_cores
+from compress.core.distribution import install_extra
 from compress.core.errors import CompressError
 from compress.graph.session import TensorSpec
+from compress.graph.trust import check_graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +27,12 @@ class OpenVinoRunner:
     """A graph compiled for the CPU."""
 
     def __init__(self, graph: Path, *, threads: int = 0) -> None:
-        """Load `graph`; raises CompressError when OpenVINO is missing or cannot load it."""
+        """Load `graph`.
+
+        Raises:
+            CompressError: OpenVINO is missing or cannot load it, or the graph is not to be trusted
+                (`check_graph`).
+        """
         self._model = _compile(graph, threads=threads)
         self.inputs = tuple(_spec(port) for port in self._model.inputs)
         self.outputs = tuple(port.get_any_name() for port in self._model.outputs)
@@ -43,8 +50,9 @@ def _compile(graph: Path, *, threads: int) -> Any:
     try:
         import openvino
     except ImportError:
-        hint = "pip install 'compress[openvino]'"
+        hint = install_extra("openvino")
         raise CompressError("extra-missing", "the openvino runtime is not installed", hint=hint) from None
+    check_graph(graph)
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",
         "PERFORMANCE_HINT": "LATENCY",

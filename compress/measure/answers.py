@@ -26,10 +26,7 @@ def extracted(outputs: Arrays, batch: Batch) -> list[str]:
     text = batch.tools.text
     starts, ends = (text.unpadded(logits, batch.encodings) for logits in start_end(outputs))
     windows = list(zip(starts, ends, batch.encodings, strict=True))
-    groups = [
-        [window for window, owner in zip(windows, batch.owners, strict=True) if owner == number]
-        for number in range(len(batch.rows))
-    ]
+    groups = [[windows[number] for number in group] for group in batch.windows()]
     found = zip(groups, batch.rows, strict=True)
     return [_answer(group, row) for group, row in found]
 

@@ -15,7 +15,7 @@ from compress.core.errors import CompressError
 from compress.runtime.embed import frame_mask
 from compress.runtime.outputs import logits_of
 from compress.runtime.qa import start_end
-from compress.runtime.tokens import word_positions
+from compress.runtime.tokens import judged, word_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,11 +71,20 @@ def _at_words(outputs: Arrays, batch: Batch, other: Batch) -> Decisions:
     """Of each word that both tokenizers saw the first token."""
     parts = batch.tools.text.unpadded(logits_of(outputs), batch.encodings)
     found = []
-    for part, encoding, beside in zip(parts, batch.encodings, other.encodings, strict=True):
-        places, shared = word_positions(encoding), word_positions(beside)
-        found.append(part[[place for word, place in places.items() if word in shared]])
+    for own, beside in zip(_places(batch), _places(other), strict=True):
+        chosen = [parts[number][position] for word, (number, position) in own.items() if word in beside]
+        found.append(np.array(chosen, dtype=np.float32).reshape(-1, parts[0].shape[-1]))
     items = np.repeat(np.arange(len(found)), [len(part) for part in found])
     return Decisions(np.concatenate(found), items, _outside(batch))
+
+
+def _places(batch: Batch) -> list[dict[int, tuple[int, int]]]:
+    """Of each row the input and position of the first token of each word."""
+    places = []
+    for group in batch.windows():
+        found = word_places([batch.encodings[number] for number in group], batch.tools.text.overlap)
+        places.append({word: (group[number], position) for word, (number, position) in found.items()})
+    return places
 
 
 def log_probabilities(logits: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
@@ -104,9 +113,11 @@ def _of_items(outputs: Arrays, batch: Batch) -> Decisions:
 
 def _of_tokens(outputs: Arrays, batch: Batch) -> Decisions:
     parts = batch.tools.text.unpadded(logits_of(outputs), batch.encodings)
-    usual = [np.array(encoding.special_tokens_mask) == 0 for encoding in batch.encodings]
-    kept = [part[keep] for part, keep in zip(parts, usual, strict=True)]
-    items = np.repeat(np.arange(len(kept)), [len(part) for part in kept])
+    marked = []
+    for group in batch.windows():
+        marked += judged([batch.encodings[number] for number in group], batch.tools.text.overlap)
+    kept = [part[mask] for part, mask in zip(parts, marked, strict=True)]
+    items = np.repeat(np.array(batch.owners), [len(part) for part in kept])
     return Decisions(np.concatenate(kept), items, _outside(batch))
 
 

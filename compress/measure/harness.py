@@ -20,7 +20,7 @@ from compress.core.errors import CompressError
 from compress.runtime.files import read_settings
 from compress.runtime.generate import load_decoder
 from compress.runtime.limits import max_tokens
-from compress.runtime.text import load_tokenizer
+from compress.runtime.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from packaging.requirements import Requirement
 
-PROJECT = "compress"
+from compress.core.distribution import DISTRIBUTION, install_extra
+
 _DEVELOPMENT = ("test",)
 """Extras that only developers of the tool install."""
 
@@ -43,7 +44,7 @@ class Extra:
     @property
     def command(self) -> str:
         """How to install it."""
-        return f"pip install '{PROJECT}[{self.name}]'"
+        return install_extra(self.name)
 
 
 def needed() -> list[Package]:
@@ -62,7 +63,7 @@ def extras() -> list[Extra]:
 
 
 def _requirements() -> list[Requirement]:
-    return [Requirement(line) for line in requires(PROJECT) or []]
+    return [Requirement(line) for line in requires(DISTRIBUTION) or []]
 
 
 def _extra_of(requirement: Requirement) -> str | None:

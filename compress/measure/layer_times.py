@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +17,7 @@ import onnxruntime as ort
 
 from compress.core.cores import usable_cores
 from compress.core.errors import CompressError
+from compress.core.seal import is_whole, resume_point
 from compress.graph.ort import session_options
 from compress.graph.small import layer_graph
 from compress.measure.host import detect_host, differences
@@ -110,7 +109,7 @@ class MeasuredLayers:
         path = (
             self.folder / f"{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:40]}.json"
         )
-        if not path.exists():
+        if not is_whole(path):
             models = [layer_graph(shape, point, dtype) for point in points]
             x = np.random.default_rng(0).standard_normal((batch, length, shape.inside), np.float32)
             _write(path, {**key, "seconds": self.timer(models, x, threads=threads)})
@@ -125,7 +124,5 @@ def products(shape: LayerShape, units: int) -> int:
 
 def _write(path: Path, table: dict[str, object]) -> None:
     """Whole or not at all: several runs may share the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf8") as file:
-        json.dump(table, file, indent=1)
-    os.replace(file.name, path)
+    with resume_point(path) as part:
+        part.write_text(json.dumps(table, indent=1), encoding="utf8")

@@ -88,6 +88,13 @@ class Batch:
     targets: np.ndarray | None = None
     original: Batch | None = None
 
+    def windows(self) -> list[list[int]]:
+        """The inputs that each row was made into."""
+        groups: list[list[int]] = [[] for _ in self.rows]
+        for number, owner in enumerate(self.owners):
+            groups[owner].append(number)
+        return groups
+
 
 class Comparison(NamedTuple):
     """The metric of the reference and of a contender, how much was lost (positive: worse; for
@@ -132,6 +139,12 @@ class Metric:
     """Of a model's own records: how far it is above chance. None where no label tells."""
     sums_by_text: bool = False
     """Whether records are sums over a text's tokens, which compare models that cut it differently."""
+
+    spread: float = 0.25
+    """The standard deviation of an item's paired change that compressed models typically show, in units of
+    the drop: by it `pipeline.parts` sizes the test part."""
+    unit: float = 0.0
+    """What one changed item of n costs at least, times n; 0 where items change by degrees."""
 
     @property
     def needs_same_inputs(self) -> bool:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import onnxruntime as ort
 
 from compress.core.errors import CompressError
+from compress.graph.trust import check_graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,6 +92,7 @@ def executed(graph: Path, feeds: Mapping[str, np.ndarray]) -> list[Operator]:
     Raises:
         CompressError: onnxruntime cannot load or run the graph here.
     """
+    check_graph(graph)
     with tempfile.TemporaryDirectory() as folder:
         try:
             record = _profiled(graph, feeds, Path(folder) / "profile")

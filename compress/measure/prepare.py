@@ -36,14 +36,8 @@ def pairs(rows: Sequence[Row], tools: Tools) -> Batch:
     return Batch(rows=rows, feeds=tools.preprocess.feeds([*rows, *seconds]), tools=tools)
 
 
-def encoded(rows: Sequence[Row], tools: Tools) -> Batch:
-    """Each row is one input, and its tokens are known."""
-    encodings = tools.text.encodings(rows)
-    return Batch(rows=rows, feeds=tools.text.batch(encodings), tools=tools, encodings=encodings)
-
-
 def windowed(rows: Sequence[Row], tools: Tools) -> Batch:
-    """Questions with long contexts are several inputs each, one a window."""
+    """Contexts and texts whose tokens are classified are several inputs, if they are long: one a window."""
     windows = tools.text.windows(rows)
     encodings = [encoding for group in windows for encoding in group]
     owners = [row for row, group in enumerate(windows) for _ in group]
@@ -54,7 +48,7 @@ def windowed(rows: Sequence[Row], tools: Tools) -> Batch:
 def by_task(rows: Sequence[Row], tools: Tools) -> Batch:
     """What the task's decisions ask for."""
     ways = {
-        "token-classification": encoded,
+        "token-classification": windowed,
         "question-answering": windowed,
         "fill-mask": masked,
         "text-generation": causal,

@@ -22,6 +22,7 @@ import onnxruntime as ort
 from compress.core.errors import CompressError
 from compress.graph.ort import session_options
 from compress.graph.places import node_components
+from compress.graph.trust import check_graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +60,7 @@ def node_times(
     Raises:
         CompressError: onnxruntime cannot load or run the graph here.
     """
+    check_graph(graph)
     with tempfile.TemporaryDirectory() as folder:
         try:
             model = _optimized(graph, Path(folder), threads, provider)

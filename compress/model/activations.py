@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from compress.core.paths import whole_file
+from compress.core.seal import resume_point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,5 +54,5 @@ class Activations:
 @contextmanager
 def written_whole(path: Path, *, count: int, length: int) -> Iterator[Activations]:
     """A new file that gets its name when all of it is written: a run that finds it finds the whole of it."""
-    with whole_file(path) as part, Activations(part, count=count, length=length, new=True) as made:
+    with resume_point(path) as part, Activations(part, count=count, length=length, new=True) as made:
         yield made

@@ -24,7 +24,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch.nn.functional import cross_entropy, normalize
 
-from compress.core.paths import whole_file
+from compress.core.seal import remove_resume_point, resume_point
 from compress.model.activations import Activations, written_whole
 from compress.model.flow import hand_on
 from compress.model.observe import ProductObserver, Weight
@@ -132,10 +132,10 @@ class Curvature:
                 with self.walk.computing(gradients=True), outputs.watching():
                     left = self.walk.run(index, hidden)
                 going.write(number, torch.autograd.grad(left, hidden, coming.read(number))[0])
-        with whole_file(self._file(index)) as part:
+        with resume_point(self._file(index)) as part:
             save_file(outputs.stored(), part)
         for path in (self._gradient(index + 1), self._hidden(index + 1)):
-            path.unlink(missing_ok=True)
+            remove_resume_point(path)
 
     def _file(self, index: int) -> Path:
         return self.work / f"curvature-{index:05}.safetensors"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from compress.core.paths import whole_file
+from compress.core.seal import remove_resume_point, resume_point
 from compress.model.activations import Activations, written_whole
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class BlockFlow:
     def start(self) -> int:
         """Learn how blocks are called, embed the windows, and return how many blocks are finished."""
         done = next(i for i in range(self.walk.count + 1) if not self.block_file(i).exists())
+        if not self._hidden(done).exists():  # somebody removed it
+            done = 0
         with self.walk.outer():
             self.walk.learn(self.windows)
             if not done:
@@ -62,14 +64,14 @@ class BlockFlow:
         """Run the windows through a loaded block as it is now, and let `write` store the block."""
         with self.entering(index) as entering, self._new(self._hidden(index + 1)) as leaving:
             hand_on(self.walk, index, entering, leaving, count=len(self.windows))
-        with whole_file(self.block_file(index)) as part:
+        with resume_point(self.block_file(index)) as part:
             write(part)
-        self._hidden(index).unlink()
+        remove_resume_point(self._hidden(index))
 
     def note(self, part: str, facts: Mapping[str, Mapping[str, object]]) -> None:
         """Keep what is worth knowing of a part's matrices, by name."""
-        path = self.work / f"{part}.json"
-        path.write_text(json.dumps(facts), encoding="utf8")
+        with resume_point(self.work / f"{part}.json") as path:
+            path.write_text(json.dumps(facts), encoding="utf8")
 
     def _hidden(self, index: int) -> Path:
         return self.work / f"hidden-{index:05}.bin"

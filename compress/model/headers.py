@@ -6,19 +6,23 @@ A file from the Hub is a stranger's: every length and shape in it is checked bef
 
 from __future__ import annotations
 
-import json
 import math
+import os
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
+from compress.core.regular_files import MAX_JSON_BYTES, open_regular, parse_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAX_HEADER_BYTES = 100_000_000
-"""The reference implementation's limit, so that a header cannot be used to exhaust memory."""
+MAX_HEADER_BYTES = MAX_JSON_BYTES
+"""Half of the reference implementation's limit, and room for some 300,000 tensors: a header cannot be used to
+exhaust memory."""
+
+MAX_DIMENSIONS = 16
 
 BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "I16": 16, "U16": 16,
@@ -48,8 +52,8 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
         CompressError: the file is truncated, its header is too large or not JSON, a shape does not
             fit its bytes, or tensors overlap or leave gaps.
     """
-    size = path.stat().st_size
-    with path.open("rb") as stream:
+    with open_regular(path, code="safetensors-invalid") as stream:
+        size = os.fstat(stream.fileno()).st_size
         prefix = stream.read(8)
         length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else -1
         if not 2 <= length <= MAX_HEADER_BYTES:
@@ -65,9 +69,9 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
 
 def _parse(path: Path, header: bytes) -> dict[str, Any]:
     try:
-        written = json.loads(header)
-    except (ValueError, RecursionError):
-        raise _invalid(path, "the header is not JSON") from None
+        written = parse_json(header.decode("utf8"), where="the header", code="safetensors-invalid")
+    except (UnicodeDecodeError, CompressError):
+        raise _invalid(path, "the header is not JSON, or is nested too deeply") from None
     if not isinstance(written, dict):
         raise _invalid(path, "the header is not a mapping")
     written.pop("__metadata__", None)
@@ -80,13 +84,17 @@ def _tensor(path: Path, name: str, value: Any) -> TensorHeader:
         start, end = value["data_offsets"]
         bits = BITS[dtype]
         counts = (*shape, start, end)
-        well_formed = all(isinstance(count, int) and count >= 0 for count in counts)
+        well_formed = len(shape) <= MAX_DIMENSIONS and all(map(_is_count, counts))
     except (TypeError, KeyError, ValueError):
         raise _invalid(path, f"tensor '{name}' is described wrongly") from None
     if not well_formed or math.prod(shape) * bits != (end - start) * 8:
         message = f"tensor '{name}' of shape {list(shape)} and {dtype} does not fit bytes {start}:{end}"
         raise _invalid(path, message)
     return TensorHeader(dtype, shape, start, end)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def _check_layout(path: Path, tensors: dict[str, TensorHeader], *, data_bytes: int) -> None:

@@ -13,6 +13,7 @@ from compress.core.errors import CompressError
 from compress.core.positions import OFFSET_TYPES
 from compress.model.ends import end_of
 from compress.model.safety import read_json
+from compress.model.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
     Tensors = dict[str, torch.Tensor]
 
 PREPROCESSOR = "preprocessor_config.json"
+
+_MEDIA = {"pixel_values", "pixel_values_videos", "input_features", "input_values", "audio_input_ids"}
+"""Inputs that are pictures, films or sound."""
+
+_CONTENT = {
+    "bbox", "xpath_tags_seq", "xpath_subs_seq", "image", "image_patches", "visual_feats", "visual_embeds",
+    "visual_bbox", "input_shape_ids", "input_pronunciation_ids", "patch_lengths",
+}  # fmt: skip
+"""What a document holds besides its words (places on the page, paths in the markup, shapes of characters),
+which transformers takes for zeros where it is left out."""
+
+_TEXT = ("input_ids", "attention_mask", "token_type_ids")
+"""What tokenizers make and graphs of text take."""
 _LONGEST = 512
 """Tokens beyond which no trace or comparison goes: longer ones prove nothing more."""
 
@@ -104,24 +118,42 @@ def inputs_of(module: torch.nn.Module, folder: Path) -> Inputs:
     Raises:
         CompressError: the module takes inputs that are not supported, or has no processor beside it.
     """
-    accepted = set(inspect.signature(module.forward).parameters)
+    parameters = inspect.signature(module.forward).parameters
+    accepted = set(parameters)
     main = str(getattr(module, "main_input_name", "input_ids"))
-    if {"input_ids", "pixel_values"} <= accepted:
-        message = "a model that reads text and images at once is not supported"
-        raise CompressError("inputs-unsupported", message, hint="save one of its towers by itself")
+    _refuse_content(module, accepted)
     if main == "input_ids":
-        return _text(module, folder, accepted)
-    if main in ("pixel_values", "input_values", "input_features") and main in accepted:
-        return {"pixel_values": _image, "input_values": _sound, "input_features": _features}[main](
-            module, folder, accepted
-        )
-    message = f"the model's main input is '{main}'"
-    raise CompressError("inputs-unsupported", message, hint="supported: text, images, sound")
+        inputs = _text(module, folder, accepted)
+    elif main in _OTHERS and main in accepted:
+        inputs = _OTHERS[main](module, folder, accepted)
+    else:
+        message = f"the model's main input is '{main}'"
+        raise CompressError("inputs-unsupported", message, hint="supported: text, images, sound")
+    needed = [name for name, parameter in parameters.items() if parameter.default is inspect.Parameter.empty]
+    starred = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [name for name in needed if parameters[name].kind not in starred and name not in inputs.names]
+    if needed:
+        message = f"{type(module).__name__} needs {', '.join(needed)} besides {', '.join(inputs.names)}"
+        raise CompressError("inputs-unsupported", message, hint="supported: text, images, sound")
+    return inputs
+
+
+def _refuse_content(module: torch.nn.Module, accepted: set[str]) -> None:
+    """Refuse inputs of several kinds, and what a document holds besides its words."""
+    if "input_ids" in accepted and accepted & _MEDIA:
+        message = f"a model that reads text and {min(accepted & _MEDIA)} at once is not supported"
+        raise CompressError("inputs-unsupported", message, hint="save one of its towers by itself")
+    if ignored := sorted(accepted & _CONTENT):
+        message = f"{type(module).__name__} reads {', '.join(ignored)} besides text, which is not supported"
+        raise CompressError("inputs-unsupported", message, hint="without them all would be taken for 0")
 
 
 def _text(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
     tokenizer = load_tokenizer(folder)
     wanted = [name for name in tokenizer.model_input_names if name in accepted]
+    if unknown := [name for name in wanted if name not in _TEXT]:
+        message = f"the tokenizer makes '{unknown[0]}' for {type(module).__name__}, which is not supported"
+        raise CompressError("inputs-unsupported", message, hint=f"supported: {', '.join(_TEXT)}")
     names = tuple(dict.fromkeys(["input_ids", *wanted]))
     axes = {name: {0: "batch", 1: "sequence"} for name in names}
     config: Any = module.config
@@ -143,27 +175,6 @@ def _positions(config: Any) -> int:
     # configuration says), so that many rows are never reached.
     offset = max(config.pad_token_id or 0, 1) + 1 if config.model_type in OFFSET_TYPES else 0
     return limit - offset
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a checkpoint, without running code of its repository.
-
-    Raises:
-        CompressError: there is none, or it cannot be read.
-    """
-    from transformers import AutoTokenizer
-
-    known = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model",
-             "spm.model", "tokenizer.model")  # fmt: skip
-    if not any((folder / name).exists() for name in known):
-        message = f"no tokenizer in {folder}"
-        raise CompressError("tokenizer-missing", message, hint="save the tokenizer beside the model")
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # transformers and tokenizers raise whatever they meet
-        reason = " ".join(str(error).split())[:200]
-        message = f"cannot read the tokenizer in {folder}: {reason}"
-        raise CompressError("tokenizer-invalid", message, hint="save it again") from error
 
 
 def _image(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
@@ -226,3 +237,7 @@ def _frames(config: Any, accepted: set[str]) -> Inputs:
         shortest=16,
         bands=int(config.feature_projection_input_dim),
     )
+
+
+_OTHERS = {"pixel_values": _image, "input_values": _sound, "input_features": _features}
+"""By the main input of models that read no text, what tells their inputs."""

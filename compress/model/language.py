@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from compress.core.cached import take
 from compress.core.errors import CompressError
-from compress.core.paths import folder_digest, published
-from compress.model.load import build_empty, quiet_transformers
+from compress.core.paths import folder_digest
+from compress.model.empty import build_empty
+from compress.model.quiet import quiet_transformers
 from compress.model.safety import SINGLE, read_json, weight_files, write_shard_index
 from compress.model.sidecars import copy_sidecars
 from compress.model.stream import WeightStream
@@ -38,10 +40,12 @@ def language_folder(folder: Path, *, cache: Path, note: Callable[[str], None]) -
             weight of that is missing.
     """
     target = cache / "language" / folder_digest(folder)[:24]
-    if not target.exists():
-        with published(target) as beside:
-            left = _take_out(folder, beside)
+
+    def make(beside: Path, lock: int) -> None:
+        left = _take_out(folder, beside)
         note(f"its language model alone is taken: {left:,} tensors of other parts are left out")
+
+    take(target, make, name="language model", note=note).keep()
     return target
 
 
@@ -147,6 +151,9 @@ def _text_kind(folder: Path, whole: Any) -> tuple[Any, Any]:
     names = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[kind]
     architecture = names if isinstance(names, str) else names[0]
     tied = _head(whole).weight is whole.get_input_embeddings().weight
+    if values.get("use_bidirectional_attention") is True:
+        # Prompts of pictures are read as a whole; texts are written from left to right.
+        changes = {**changes, "use_bidirectional_attention": False}
     own = {"tie_word_embeddings": tied, "model_type": kind, "architectures": [architecture]}
     config = transformers.AutoConfig.for_model(**{**values, **marks, **changes, **own})
     return getattr(transformers, architecture), config

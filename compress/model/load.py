@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from compress.core.errors import CompressError
-from compress.model.safety import read_json, weight_files
+from compress.model.account import needed_weights, take_account
+from compress.model.complete import refuse_incomplete, refuse_mismatched, refuse_unknown
+from compress.model.empty import unbuildable
+from compress.model.parts import running_part
+from compress.model.quiet import quiet_transformers
+from compress.model.safety import read_headers, read_json, weight_files
 from compress.model.structure.widths import apply_widths, read_widths
 from compress.model.tasks import model_class
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -49,21 +51,18 @@ def empty_module(folder: Path, task: str, *, buffers: bool = False) -> torch.nn.
     Raises:
         CompressError: the configuration does not make a model.
     """
-    config = read_json(folder / "config.json", code="config-missing")
-    return running_part(_skeleton(folder, task, config, buffers=buffers), task)
+    return running_part(empty_whole(folder, task, buffers=buffers), task)
 
 
-def build_empty(kind: type[torch.nn.Module], config: Any) -> torch.nn.Module:
-    """A module of a transformers class for a configuration, on the meta device.
+def empty_whole(folder: Path, task: str, *, buffers: bool = False) -> torch.nn.Module:
+    """Build the module of `load_whole` without weights, as `empty_module` does.
 
     Raises:
         CompressError: the configuration does not make a model.
     """
-    try:
-        with quiet_transformers(), torch.device("meta"):
-            return kind(config)
-    except Exception as error:  # transformers raises whatever its model classes raise
-        raise _unbuildable(error) from error
+    config = read_json(folder / "config.json", code="config-missing")
+    module: torch.nn.Module = _skeleton(folder, task, config, buffers=buffers)
+    return module
 
 
 def experts_apart(config: Any) -> None:
@@ -71,14 +70,6 @@ def experts_apart(config: Any) -> None:
     told apart. Grouped ones want all weights of a layer in memory, side by side.
     """
     config._experts_implementation = "eager"
-
-
-def running_part(module: torch.nn.Module, task: str) -> torch.nn.Module:
-    """What runs for `task`: of an encoder-decoder model under `feature-extraction` the encoder."""
-    config: Any = module.config
-    if task == "feature-extraction" and getattr(config, "is_encoder_decoder", False):
-        return module.get_encoder() if hasattr(module, "get_encoder") else module
-    return module
 
 
 def load_state(folder: Path, task: str, tensors: dict[str, torch.Tensor]) -> torch.nn.Module:
@@ -110,7 +101,7 @@ def _skeleton(folder: Path, task: str, config: dict[str, Any], *, buffers: bool 
     except CompressError:
         raise
     except Exception as error:  # transformers raises whatever its model classes raise
-        raise _unbuildable(error) from error
+        raise unbuildable(error) from error
 
 
 def _loaded(kind: Any, folder: Path | None, task: str, given: dict[str, Any]) -> torch.nn.Module:
@@ -127,8 +118,13 @@ def _loaded(kind: Any, folder: Path | None, task: str, given: dict[str, Any]) ->
     except CompressError:
         raise
     except Exception as error:  # transformers raises whatever its model classes raise
-        raise _unbuildable(error) from error
-    _refuse_incomplete(info, task)
+        raise unbuildable(error) from error
+    names = given["state_dict"] if folder is None else read_headers(folder)
+    misshapen = {name for name, *_ in info.get("mismatched_keys") or ()}
+    refuse_incomplete(module, task, needed_weights(module, set(info["missing_keys"]) - misshapen))
+    unused = take_account(module, names).unused
+    refuse_unknown(module, unused, body_alone=task == "feature-extraction")
+    refuse_mismatched(info.get("mismatched_keys") or ())
     module.__class__ = getattr(module, _UNCUT, type(module))
     return module
 
@@ -156,27 +152,6 @@ def _cut(kind: Any, folder: Path) -> Any:
     return type(kind.__name__, (kind,), body)
 
 
-def _unbuildable(error: Exception) -> CompressError:
-    reason = " ".join(str(error).split())[:300]
-    return CompressError(
-        "model-unloadable", f"transformers cannot build this model: {reason}", hint="check config.json"
-    )
-
-
-def _refuse_incomplete(info: dict[str, Any], task: str) -> None:
-    # A pooler that the checkpoint lacks is no loss: nothing that is exported reads it.
-    misshapen = {name for name, *_ in info.get("mismatched_keys") or ()}
-    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name and name not in misshapen)
-    if missing:
-        message = f"the checkpoint lacks {len(missing)} weights of a {task} model, first {missing[0]}"
-        hint = "choose the --task that it was trained for (feature-extraction fits any)"
-        raise CompressError("weights-missing", message, hint=hint)
-    if info.get("mismatched_keys"):
-        name, found, expected = sorted(info["mismatched_keys"])[0]
-        message = f"{name} has shape {list(found)}, the configuration asks for {list(expected)}"
-        raise CompressError("weights-mismatched", message, hint="config.json is of another checkpoint")
-
-
 def refuse_not_finite(folder: Path) -> None:
     """Look at every weight once, one tensor in memory at a time.
 
@@ -193,20 +168,3 @@ def refuse_not_finite(folder: Path) -> None:
                     message = f"{path.name}: '{name}' holds NaN or infinity"
                     hint = "the checkpoint is damaged, or diverged in training"
                     raise CompressError("weights-not-finite", message, hint=hint)
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep transformers' progress bars and advice out of our streams; its errors still raise."""
-    from transformers.utils import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(level)
-        logging.enable_progress_bar()

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
-from compress.core.paths import whole_file
+from compress.core.seal import resume_point
 from compress.model.sensitivity import Group
 from compress.numerics.knapsack import choose
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def measured_once(path: Path, measure: Callable[[], list[Group]]) -> list[Group]:
     """What was measured, from the file `path` or, where there is none, now: a resume point."""
     if not path.exists():
-        with whole_file(path) as part:
+        with resume_point(path) as part:
             part.write_text(json.dumps([asdict(group) for group in measure()]), encoding="utf8")
     return [_group(value) for value in json.loads(path.read_text(encoding="utf8"))]
 

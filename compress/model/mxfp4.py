@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save_file
 
+from compress.core.cached import take
 from compress.core.errors import CompressError
-from compress.core.paths import folder_digest, published
+from compress.core.paths import folder_digest
 from compress.model.safety import read_json, write_shard_index
 from compress.model.sidecars import copy_sidecars
 from compress.model.tensors import StoredTensors
@@ -37,10 +38,12 @@ def mxfp4_folder(folder: Path, *, cache: Path, note: Callable[[str], None]) -> P
         CompressError: a file is damaged, or codes lack their scales, or these do not fit.
     """
     target = cache / "mxfp4" / folder_digest(folder)[:24]
-    if not target.exists():
+
+    def make(beside: Path, lock: int) -> None:
         note("writing its experts in bfloat16 instead of MXFP4: the same values, four times the size")
-        with published(target) as beside:
-            _write(folder, beside)
+        _write(folder, beside)
+
+    take(target, make, name="checkpoint in bfloat16", note=note).keep()
     return target
 
 

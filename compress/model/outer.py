@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compress.core.paths import whole_file
+from compress.core.seal import resume_point
 from compress.model.blocks import source_name
 from compress.model.quantized import OUTER, write_block
 from compress.model.rounding import facts, round_matrices
@@ -103,5 +103,5 @@ def _store(flow: BlockFlow, matrices: dict[str, QuantizedMatrix], tables: _Table
     if tables.tied and tables.head:
         replaced.add(tables.head)  # some checkpoints hold the table twice
     others = [name for name in flow.walk.outer_names() if stream.targets[name] not in replaced]
-    with whole_file(flow.work / OUTER) as part:
+    with resume_point(flow.work / OUTER) as part:
         write_block(part, matrices, {name: stream.raw(name) for name in others})

@@ -10,10 +10,17 @@ from compress.core.errors import CompressError
 from compress.core.paths import folder_digest, folder_files
 from compress.core.profile import ModelKind
 from compress.model import sources
+from compress.model.folder import check_folder
+from compress.model.head import consistent_head
 from compress.model.language import language_folder
 from compress.model.mxfp4 import is_mxfp4, mxfp4_folder
-from compress.model.safety import read_headers, read_json, refuse_links_out, refuse_repository_code
+from compress.model.old_layout import flat_folder
+from compress.model.plausible import refuse_implausible
+from compress.model.safety import read_headers, read_json, refuse_adapter, refuse_repository_code
+from compress.model.sentence import MODULES, sentence_task
 from compress.model.tasks import check_task, infer_task, language_kind
+from compress.model.tokenizer import has_tokenizer
+from compress.model.tokenizer_folder import tokenizer_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +41,9 @@ class Model:
     task: str
     kind: ModelKind
     tensors: dict[str, TensorHeader]
+    body_alone: bool = False
+    """Whether the user, or the pooling after it, asks for the body (of an encoder-decoder model the encoder)
+    whatever the checkpoint holds besides."""
 
     @property
     def parameters(self) -> int:
@@ -48,7 +58,9 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
         CompressError: it cannot be found, is unsafe, is damaged, or is of an unsupported kind.
     """
     folder, revision = _find(ref, offline=offline, cache=cache, note=note)
-    refuse_links_out(folder)
+    check_folder(folder)
+    refuse_adapter(folder)
+    folder = flat_folder(folder, cache=cache, note=note)
     config = read_json(folder / "config.json", code="config-missing")
     refuse_repository_code(config)
     _refuse_unknown_type(config)
@@ -57,10 +69,17 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
         config = read_json(folder / "config.json", code="config-missing")
     _refuse_quantized(config)
     tensors = read_headers(folder)
-    chosen = check_task(task) if task else infer_task(config, folder)
+    refuse_implausible(config, tensors)
+    chosen = _task(task, config, folder)
     if chosen == "text-generation" and language_kind(config):
         folder = language_folder(folder, cache=cache, note=note)
         config, tensors = read_json(folder / "config.json", code="config-missing"), read_headers(folder)
+    if chosen in ("text-generation", "fill-mask"):
+        folder = consistent_head(folder, chosen, tensors, cache=cache, note=note)
+        config, tensors = read_json(folder / "config.json", code="config-missing"), read_headers(folder)
+    kind = kind_of(folder, chosen)
+    if kind in (ModelKind.ENCODER, ModelKind.DECODER) and has_tokenizer(folder):
+        folder = tokenizer_folder(folder, cache=cache, note=note)
     return Model(
         ref=f"{ref.partition('@')[0]}@{revision}" if revision else ref,
         folder=folder,
@@ -68,9 +87,24 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
         digest=folder_digest(folder, _meaningful(folder)),
         config=config,
         task=chosen,
-        kind=kind_of(folder, chosen),
+        kind=kind,
         tensors=tensors,
+        body_alone=chosen == "feature-extraction" and (bool(task) or (folder / MODULES).exists()),
     )
+
+
+def _task(named: str | None, config: dict[str, Any], folder: Path) -> str:
+    """Tell the task: as the user named it, or what the checkpoint is for.
+
+    Raises:
+        CompressError: it is not supported, or pooling is asked of a folder that is no embedder.
+    """
+    chosen = check_task(named) if named else infer_task(config, folder)
+    embeds = chosen == "feature-extraction" and (folder / MODULES).exists()
+    if named and embeds and (listed := sentence_task(folder)) != chosen:
+        message = f"modules.json lists a model for {listed}, not for {chosen}"
+        raise CompressError("task-unsupported", message, hint="leave --task out")
+    return chosen
 
 
 def kind_of(folder: Path, task: str) -> ModelKind:
@@ -97,7 +131,7 @@ def _find(ref: str, *, offline: bool, cache: Path, note: Callable[[str], None]) 
         if Path(ref).exists():
             note(f"{ref} is the model of the `demo` extra; what lies here under that name is ./{ref}")
         return sources.demo_folder(), None
-    if ref.endswith(".gguf") and Path(ref).is_file():
+    if ref.lower().endswith(".gguf") and Path(ref).is_file():
         return sources.gguf_folder(Path(ref), cache=cache, note=note), None
     if sources.is_hub_id(ref):
         return sources.hub_folder(ref, offline=offline)
@@ -115,6 +149,10 @@ def _refuse_unknown_type(config: dict[str, Any]) -> None:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
     found = config.get("model_type")
+    if "pretrained_cfg" in config or (isinstance(found, str) and found.startswith("timm")):
+        message = "this is a model of the timm library, which is not supported"
+        hint = "most timm models have a twin in transformers (ViT, DeiT, Swin, ConvNeXt, ResNet ...)"
+        raise CompressError("architecture-unsupported", message, hint=hint)
     if not isinstance(found, str) or found not in CONFIG_MAPPING_NAMES:
         hint = "this transformers does not know it: update it, or check config.json"
         message = f"config.json has model_type {found!r}, which transformers does not know"

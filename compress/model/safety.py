@@ -1,12 +1,17 @@
-"""What is refused before anything of a model is believed: pickles, repository code, ways out."""
+"""What is refused before anything of a model is believed: pickles, repository code, shards elsewhere."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
+from compress.core import regular_files
+from compress.core.checkpoint_files import IndexFile
 from compress.core.errors import CompressError
 from compress.core.paths import contained
+from compress.core.schema import validated
+from compress.core.visible import visible
 from compress.model.headers import read_header
 
 if TYPE_CHECKING:
@@ -26,11 +31,9 @@ def read_json(path: Path, *, code: str) -> dict[str, Any]:
         CompressError: with `code`, when it is missing, unreadable or something else.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf8"))
+        values = regular_files.read_json(path, code=code)
     except FileNotFoundError:
         raise CompressError(code, f"no {path.name} in {path.parent}", hint="is this a model?") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CompressError(code, f"cannot read {path}: {error}", hint="check the file") from None
     if not isinstance(values, dict):
         raise CompressError(code, f"{path}: expected a mapping", hint="check the file")
     return values
@@ -50,19 +53,30 @@ def refuse_repository_code(config: dict[str, Any]) -> None:
         )
 
 
-def refuse_links_out(folder: Path) -> None:
-    """Refuse symbolic links that leave the folder, other than the Hub cache's own links to its blobs.
+_OF_PEFT = re.compile(r"^base_model\.model\.|\.(lora_[AB]|base_layer)\.")
+
+
+def refuse_adapter(folder: Path) -> None:
+    """Refuse an adapter, whose weights are differences to those of another model.
 
     Raises:
-        CompressError: a link leads elsewhere.
+        CompressError: the folder is PEFT's, or its tensors carry PEFT's names.
     """
-    allowed = [folder.resolve()]
-    if folder.resolve().parent.name == "snapshots":
-        allowed.append(folder.resolve().parents[1] / "blobs")
-    for path in folder.rglob("*"):
-        if path.is_symlink() and not any(path.resolve().is_relative_to(root) for root in allowed):
-            message = f"'{path.relative_to(folder)}' links to {path.resolve()}, out of {folder}"
-            raise CompressError("path-escapes", message, hint="replace the link with the file itself")
+    if (folder / "adapter_config.json").exists():
+        base = read_json(folder / "adapter_config.json", code="config-invalid")
+        raise _adapter(f"{folder} is an adapter", base.get("base_model_name_or_path"))
+    names = read_headers(folder) if (folder / INDEX).exists() or (folder / SINGLE).exists() else {}
+    adapted = [name for name in names if _OF_PEFT.search(name)]
+    if adapted:
+        raise _adapter(f"{folder} holds an adapter that was not merged: '{visible(adapted[0])}'", None)
+
+
+def _adapter(message: str, base: object) -> CompressError:
+    of = f" of {visible(base)}" if isinstance(base, str) and base else ""
+    hint = (
+        "merge it first: peft.AutoPeftModel.from_pretrained(FOLDER).merge_and_unload().save_pretrained(NEW)"
+    )
+    return CompressError("adapter-unmerged", f"{message}{of} (LoRA or another kind of PEFT's)", hint=hint)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -96,9 +110,7 @@ def write_shard_index(folder: Path, places: dict[str, str]) -> None:
 
 def _shards(folder: Path) -> list[Path]:
     index = read_json(folder / INDEX, code="index-invalid")
-    mapping = index.get("weight_map")
-    if not isinstance(mapping, dict) or not all(isinstance(name, str) for name in mapping.values()):
-        raise CompressError("index-invalid", f"{INDEX} has no weight_map", hint="save the model again")
+    mapping = validated(IndexFile, index, where=INDEX, code="index-invalid").weight_map
     files = []
     for name in sorted(set(mapping.values())):
         path = folder / name

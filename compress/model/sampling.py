@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from compress.core.errors import CompressError
-from compress.model.load import quiet_transformers
+from compress.model.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

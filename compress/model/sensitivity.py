@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from compress.core.paths import whole_file
-from compress.model.activations import Activations
+from compress.core.seal import resume_point
+from compress.model.activations import Activations, written_whole
 from compress.model.observe import ProductObserver
 from compress.numerics.groups import fit_groups
 
@@ -119,7 +119,7 @@ class Probe:
 
     def _finish(self, index: int, probed: Sequence[_Probed]) -> None:
         known = {"done": index + 1, "probed": [asdict(one) for one in probed]}
-        with whole_file(self._known) as part:
+        with resume_point(self._known) as part:
             part.write_text(json.dumps(known), encoding="utf8")
         shutil.rmtree(self.work / str(index))
 
@@ -201,7 +201,7 @@ class Probe:
 
     def _write(self, index: int, number: int, states: States) -> None:
         count, length = self.windows.shape
-        with Activations(self._path(index, number), count=count, length=length, new=True) as file:
+        with written_whole(self._path(index, number), count=count, length=length) as file:
             for place, one in enumerate(states):
                 file.write(place, one)
 

@@ -7,61 +7,71 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compress.core.paths import folder_files, link_or_copy
-from compress.model.inputs import load_tokenizer
-from compress.model.quantized import INDEX as QUANTIZED
-from compress.model.safety import INDEX, SINGLE, weight_files
+from compress.core import regular_files
+from compress.core.copies import clone_or_copy
+from compress.core.paths import folder_files
+from compress.model.safety import INDEX, read_json, weight_files
+from compress.model.sidecar_names import TOKENIZER, is_sidecar
+from compress.model.tokenizer import load_tokenizer, write_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-_SUFFIXES = {".json", ".txt", ".model", ".jinja", ".md"}
-_MODULES = {".json", ".safetensors"}
-"""Inside sentence-transformers' module folders (`2_Dense`) small weights belong to the pooling."""
+    from compress.core.copies import Add
 
-
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-             "vocab.txt", "vocab.json", "merges.txt")  # fmt: skip
-"""A tokenizer's files, beside models of sentencepiece (`*.model`)."""
+_NAME_CODE = ("tokenizer_config.json", "preprocessor_config.json", "processor_config.json",
+              "video_preprocessor_config.json")  # fmt: skip
+"""Files whose `auto_map` makes transformers run Python code that came with the model."""
 
 
 def sidecars(source: Path, *, skip: Iterable[str] = ()) -> list[Path]:
-    """Every file of a checkpoint but its weights, other exports of it and what to `skip`, relative to
-    its folder.
+    """List the files beside a checkpoint's weights that programs read, relative to its folder.
+
+    Args:
+        source: The checkpoint.
+        skip: Names to leave out.
+
+    Returns:
+        Their names, sorted: weights, other exports and whatever else lies there are not among them.
     """
-    left = {Path(name) for name in (INDEX, SINGLE, QUANTIZED, *skip)}
+    left = {Path(name) for name in skip}
     modules = _module_folders(source)
-    found = []
-    for name in folder_files(source):
-        top = name.parts[0]
-        wanted = name.suffix in _SUFFIXES and len(name.parts) == 1
-        wanted = wanted or (top in modules and name.suffix in _MODULES)
-        if wanted and name not in left:
-            found.append(name)
-    return found
+    return [name for name in folder_files(source) if name not in left and is_sidecar(name, modules=modules)]
 
 
 def is_tokenizer(name: Path) -> bool:
     """Whether a file belongs to the tokenizer."""
-    return name.name in TOKENIZER or name.suffix == ".model"
+    return name.name in TOKENIZER
 
 
 def copy_sidecars(source: Path, target: Path, *, text: bool, skip: Iterable[str] = ()) -> None:
     """Give `target` every file of a checkpoint but its weights, other exports of it and what to `skip`.
 
-    Where `text` is true and the tokenizer has no `tokenizer.json` (which the tokenizers library and
-    transformers.js read), one is made from the files that are there.
+    Where `text` is true the target's `tokenizer.json` (which the tokenizers library and transformers.js
+    read) is the tokenizer that transformers builds from all files.
     """
     for name in sidecars(source, skip=skip):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / name, target / name)
-    if text and not (target / "tokenizer.json").exists():
-        load_tokenizer(source).save_pretrained(target)
+        _copy(source / name, target / name)
+    if text:
+        write_tokenizer(load_tokenizer(source), target)
 
 
-def inherit_checkpoint(source: Path, target: Path, *, skip: Collection[str] = ()) -> None:
-    """Add to `target` what a step left of a checkpoint as it was: its weights unless there are new ones,
-    its tokenizer unless there is a new one, and the files beside them.
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, without the code of its repository that it names."""
+    if source.name in _NAME_CODE:
+        values = read_json(source, code="config-invalid")
+        if values.pop("auto_map", None) is not None:
+            target.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf8")
+            return
+    shutil.copyfile(source, target)
+
+
+def inherit_checkpoint(
+    source: Path, target: Path, *, skip: Collection[str] = (), add: Add = clone_or_copy
+) -> None:
+    """Add to `target`, by `add`, what a step left of a checkpoint as it was: its weights unless there are new
+    ones, its tokenizer unless there is a new one, and the files beside them.
     """
     names = [name for name in sidecars(source) if not (is_tokenizer(name) and _has_tokenizer(target))]
     if not list(target.glob("*.safetensors")):
@@ -70,7 +80,7 @@ def inherit_checkpoint(source: Path, target: Path, *, skip: Collection[str] = ()
     for name in names:
         if name.as_posix() not in skip and not (target / name).exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            link_or_copy(source / name, target / name)
+            add(source / name, target / name)
 
 
 def _has_tokenizer(folder: Path) -> bool:
@@ -78,8 +88,11 @@ def _has_tokenizer(folder: Path) -> bool:
 
 
 def _module_folders(source: Path) -> set[str]:
-    path = source / "modules.json"
-    if not path.exists():
+    """The folders that modules.json names; what it means is checked where it is read to be run."""
+    try:
+        modules = regular_files.read_json(source / "modules.json", code="config-invalid")
+    except FileNotFoundError:
         return set()
-    modules = json.loads(path.read_text(encoding="utf8"))
-    return {module["path"].split("/")[0] for module in modules if module.get("path")}
+    modules = modules if isinstance(modules, list) else []
+    paths = [module.get("path") for module in modules if isinstance(module, dict)]
+    return {path.split("/")[0] for path in paths if isinstance(path, str)} - {""}

@@ -8,11 +8,18 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compress.core.cached import take
+from compress.core.distribution import install_extra
 from compress.core.errors import CompressError
-from compress.core.paths import file_digest, published
+from compress.core.paths import file_digest
+from compress.model.gguf_header import read_gguf_header
+from compress.model.headers import TensorHeader
+from compress.model.plausible import refuse_implausible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from compress.model.gguf_header import GgufHeader
 
 DEMO = "demo"
 """The name of the model in that package, whatever lies in the working folder."""
@@ -30,15 +37,14 @@ def demo_folder() -> Path:
     """
     spec = importlib.util.find_spec(DEMO_PACKAGE)
     if spec is None or spec.origin is None:
-        raise CompressError(
-            "extra-missing", "the demo model is not installed", hint="pip install 'compress[demo]'"
-        )
+        raise CompressError("extra-missing", "the demo model is not installed", hint=install_extra("demo"))
     return Path(spec.origin).parent / "model"
 
 
 def is_hub_id(text: str) -> bool:
     """Whether `text` has the form `org/name` or `org/name@revision`."""
-    return re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", text) is not None and not Path(text).exists()
+    named = re.fullmatch(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?", text) is not None
+    return named and not Path(text).exists()
 
 
 def hub_folder(ref: str, *, offline: bool) -> tuple[Path, str]:
@@ -89,19 +95,43 @@ def gguf_folder(path: Path, *, cache: Path, note: Callable[[str], None]) -> Path
     Raises:
         CompressError: the file is not GGUF, or holds an architecture that transformers cannot read.
     """
-    with path.open("rb") as stream:
-        if stream.read(4) != b"GGUF":
-            raise CompressError("gguf-invalid", f"{path} is not a GGUF file", hint="download it again")
+    _refuse_implausible(read_gguf_header(path))
     folder = cache / "gguf" / file_digest(path)[:24]
-    if not folder.exists():
+
+    def make(beside: Path, lock: int) -> None:
         note(f"dequantizing {path.name} to fp32")
-        with published(folder) as beside:
-            _dequantize(path, beside)
+        _dequantize(path, beside)
+
+    take(folder, make, name=f"checkpoint of {path.name}", note=note).keep()
     return folder
 
 
+_SIZES = {
+    "block_count": "num_hidden_layers",
+    "embedding_length": "hidden_size",
+    "feed_forward_length": "intermediate_size",
+    "context_length": "max_position_embeddings",
+    "attention.head_count": "num_attention_heads",
+    "attention.head_count_kv": "num_key_value_heads",
+    "attention.key_length": "head_dim",
+    "expert_count": "num_experts",
+    "vocab_size": "vocab_size",
+}
+"""Keys of GGUF, after the architecture's name, and what transformers calls them."""
+
+
+def _refuse_implausible(header: GgufHeader) -> None:
+    """Refuse sizes that do not fit the tensors, before transformers builds a model of them."""
+    sizes = {
+        name: header.values.get(f"{header.values.get('general.architecture')}.{key}")
+        for key, name in _SIZES.items()
+    }
+    tensors = {name: TensorHeader("F32", one.shape, 0, 0) for name, one in header.tensors.items()}
+    refuse_implausible(sizes, tensors)
+
+
 def _dequantize(path: Path, folder: Path) -> None:
-    from compress.model.load import quiet_transformers
+    from compress.model.quiet import quiet_transformers
 
     with quiet_transformers():
         _convert(path, folder)
@@ -146,4 +176,7 @@ def local_folder(text: str) -> Path:
         hint = "pass the folder that has config.json and model.safetensors"
         raise CompressError(code, f"{path} is a file, expected a model's folder or a .gguf", hint=hint)
     hint = "pass a Hub id (org/name), a folder, a .gguf file, or demo"
-    raise CompressError("model-unknown", f"no model '{text}'", hint=hint)
+    missing = "the file" if path.suffix == ".gguf" else "the folder"
+    is_path = text.startswith((".", "/", "~")) or path.suffix == ".gguf"
+    message = f"{missing} {text} does not exist" if is_path else f"no model '{text}'"
+    raise CompressError("model-unknown", message, hint=hint)

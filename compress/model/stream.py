@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from compress.core.errors import CompressError
-from compress.model.load import quiet_transformers
+from compress.model.account import map_tensors
+from compress.model.quiet import quiet_transformers
 from compress.model.tensors import StoredTensors
 
 if TYPE_CHECKING:
@@ -28,24 +29,7 @@ class WeightStream:
         self.module = module
         self._stored = StoredTensors(folder)
         self._conversions = get_model_conversion_mapping(module)
-        self.targets = self._mapped()
-
-    def _mapped(self) -> dict[str, str]:
-        """The parameter or buffer that each tensor goes to; tensors that go to none are left out."""
-        from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
-
-        renamings = [one for one in self._conversions if isinstance(one, WeightRenaming)]
-        converters = [one for one in self._conversions if isinstance(one, WeightConverter)]
-        known = self.module.state_dict()
-        prefix = self.module.base_model_prefix
-        targets = {}
-        for name in self._stored.files:
-            target, _ = rename_source_key(name, renamings, converters, prefix, known)
-            if target not in known and name in known:
-                target = name
-            if target in known:
-                targets[name] = target
-        return targets
+        self.targets = map_tensors(module, self._stored.files)
 
     def names(self, prefix: str) -> list[str]:
         """The checkpoint's names of what goes below the module at `prefix` (`model.layers.3`)."""

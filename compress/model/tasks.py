@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError, did_you_mean
+from compress.model.sentence import MODULES, sentence_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,9 @@ _BY_NAME = {
     "ForCausalLM": "text-generation",
     "LMHeadModel": "text-generation",
 }
+
+_WRITING = ("text-generation", "automatic-speech-recognition")
+"""Tasks that a model with an encoder and a decoder does by writing, one token after the other."""
 
 _CONDITIONAL = ("text2text-generation", "image-to-text", "image-text-to-text", "text-to-audio")
 
@@ -65,8 +69,8 @@ def infer_task(config: dict[str, Any], folder: Path) -> str:
     Raises:
         CompressError: it cannot be told, or is one that is not supported.
     """
-    if (folder / "modules.json").exists():
-        return "feature-extraction"
+    if (folder / MODULES).exists():
+        return sentence_task(folder)
     names = config.get("architectures") or []
     if not names:
         message = "config.json names no architecture, so the task is not known"
@@ -123,12 +127,30 @@ def _task_of_class(name: str) -> str:
 
 
 def _is_bare(name: str) -> bool:
-    """Whether an architecture's name is that of a body without a head."""
-    return name.endswith(("Model", "Encoder")) and not name.endswith(("LMHeadModel", "LMModel"))
+    """Whether an architecture is a body without a head by transformers' tables; where no table lists it, as
+    with towers of pairs of models, by its name.
+    """
+    from transformers.models.auto import modeling_auto
+
+    bodies = {"MODEL_MAPPING_NAMES", "MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES"}
+    tables = {
+        table: {kind for kinds in mapping.values() for kind in _as_tuple(kinds)}
+        for table, mapping in vars(modeling_auto).items()
+        if table.startswith("MODEL_") and table.endswith("_MAPPING_NAMES")
+    }
+    if any(name in tables[table] for table in bodies):
+        return True
+    named = name.endswith(("Model", "Encoder", "ModelWithProjection")) and not name.endswith("LMHeadModel")
+    return named and not any(name in listed for listed in tables.values())
+
+
+def _as_tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else names
 
 
 def _supported(task: str, name: str, config: dict[str, Any]) -> str:
     generates = name.endswith(("ForConditionalGeneration", "ForSpeechSeq2Seq"))
+    generates |= bool(config.get("is_encoder_decoder")) and task in _WRITING
     if generates and language_kind(config):
         raise CompressError(
             "task-unsupported",
@@ -163,7 +185,7 @@ def model_class(task: str, config: dict[str, Any]) -> Any:
     name = {"automatic-speech-recognition": "AutoModelForCTC"}.get(task)
     kind = getattr(transformers, name) if name else _manager().get_model_class_for_task(task)
     model_type = config.get("model_type")
-    if model_type not in kind._model_mapping._model_mapping and task != "feature-extraction":
+    if model_type not in kind._model_mapping._model_mapping:
         message = f"transformers has no {task} model of type '{model_type}'"
         raise CompressError("task-unsupported", message, hint="choose another --task")
     return kind

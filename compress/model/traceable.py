@@ -16,9 +16,13 @@ _MISSING = {
     "funnel": "it pools the text between blocks, and torch's exporter fixes the length of the text",
     "longformer": "it parts the text into windows, whose number torch's exporter cannot keep open",
     "mamba": "its recurrence walks over the tokens in Python, and torch's exporter fixes their number",
+    "mamba2": "its recurrence is cut into chunks, whose number torch's exporter cannot keep open",
     "nystromformer": "it takes texts of whole multiples of num_landmarks tokens alone, not of any length",
     "xlnet": "its relative positions use an operator on numbers that ONNX export does not have",
 }
+
+
+_RANDOM = {"vit_mae": "it hides a random part of each picture"}
 
 
 def refuse_untraceable(config: Mapping[str, Any]) -> None:
@@ -32,3 +36,7 @@ def refuse_untraceable(config: Mapping[str, Any]) -> None:
         message = f"'{kind}' models cannot be exported to ONNX with texts of any length: {_MISSING[kind]}"
         hint = "choose a model of another architecture (bert, modernbert, llama and most others export)"
         raise CompressError("architecture-untraceable", message, hint=hint)
+    if kind in _RANDOM:
+        message = f"'{kind}' models answer differently each time: {_RANDOM[kind]}"
+        hint = "give the model that was fine-tuned from it"
+        raise CompressError("outputs-random", message, hint=hint)

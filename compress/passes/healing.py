@@ -17,7 +17,8 @@ from compress.model.healing.lost_words import pools, replaced
 from compress.model.healing.tokens import Shared, first_pieces, same_readings, shared
 from compress.model.vocabulary.expected import likely
 from compress.runtime.files import read_settings, same_tokenizer
-from compress.runtime.text import TextPreprocessor, load_text, load_tokenizer
+from compress.runtime.text import TextPreprocessor, load_text
+from compress.runtime.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,14 +119,17 @@ class Texts:
         return self.length or (256 if self.artifact.task in WIDE else 64)
 
     def _rows(self, own: TextPreprocessor) -> list[Row]:
-        """The calibration rows; a text by itself that is longer than a batch takes is several."""
+        """The calibration rows; a text by itself that is longer than a batch takes is several. A text that is
+        there twice is taken once: held out and learned from, it would hide that a model is overfitted.
+        """
         rows: list[Row] = []
+        texts: dict[str, None] = {}
         for row in self.context.calibration.rows():
             if set(row) == {"text"}:
-                rows += [{"text": part} for part in chunks(str(row["text"]), own.tokenizer)]
+                texts.update(dict.fromkeys(chunks(str(row["text"]), own.tokenizer)))
             else:
                 rows.append(row)
-        return rows
+        return [*rows, *({"text": text} for text in texts)]
 
 
 def spelled_copies(texts: int, lost: float) -> int:

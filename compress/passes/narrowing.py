@@ -14,7 +14,8 @@ from compress.core.layers import LayerDtype
 from compress.data.bounded import in_parts, within
 from compress.model.arithmetic import has_bfloat16
 from compress.model.inputs import inputs_of
-from compress.model.load import load_whole, running_part
+from compress.model.load import load_whole
+from compress.model.parts import running_part
 from compress.model.structure.fitting import ffn_config, heads_config
 from compress.model.structure.observed import observe
 from compress.model.structure.outputs import answer, ready

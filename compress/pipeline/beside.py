@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
 from compress.core.report import Uncalibrated
+from compress.core.storage import DISK_FAULT, NO_SPACE
 from compress.pipeline.contenders import Candidate
 from compress.pipeline.steps import bind
 
@@ -34,6 +35,8 @@ def plainly_rounded(
     try:
         made = executor.apply(plain, source, digest=digest).made
     except CompressError as error:
+        if error.code in (NO_SPACE, DISK_FAULT):
+            raise
         executor.progress.note(f"no plain rounding beside it: {error.message}")
         return None
     if abs(made[-1].size_bytes / size_bytes - 1) > SAME_SIZE:

@@ -6,20 +6,25 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache as once
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compress.core.litter import RUN, clean_folder, files_below, remove_litter
 from compress.core.paths import folder_digest, folder_files, unwritable
+from compress.core.publication import new_folder
 from compress.core.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MAKERS = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "onnxruntime-genai", "numpy")
+
+_FOLDERS = ("steps", "gguf", "mxfp4", "language", "flat", "head", "tokenizers", "sampled", "layers", "failed")
+"""What this tool puts into its cache."""
 
 
 def cache_folder() -> Path:
@@ -36,11 +41,15 @@ def workspace() -> Iterator[Path]:
     root = cache_folder()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix="run.", dir=root)
+        remove_litter(root)
+        folder, hold = new_folder(RUN, root)
     except OSError as error:
         raise unwritable(root, error) from None
-    with folder as name:
-        yield Path(name)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        hold.release()
 
 
 def package_versions(names: tuple[str, ...] = _MAKERS) -> dict[str, str]:
@@ -70,15 +79,26 @@ def step_key(parent: str, *, step: str, config: dict[str, Any], inputs: dict[str
 def cached_bytes(folder: Path) -> int:
     """Bytes on disk below the cache, with hard links counted once."""
     seen: dict[tuple[int, int], int] = {}
-    for name in folder_files(folder):
-        stat = (folder / name).stat()
-        seen[(stat.st_dev, stat.st_ino)] = stat.st_size
+    for path in files_below(folder):
+        with suppress(FileNotFoundError):  # a running process removed it
+            stat = path.stat()
+            seen[(stat.st_dev, stat.st_ino)] = stat.st_size
     return sum(seen.values())
 
 
-def clean(folder: Path) -> int:
-    """Remove everything that this tool put into its cache; the bytes that were freed."""
-    before = cached_bytes(folder) if folder.exists() else 0
-    for name in ("steps", "gguf", "sampled", "failed"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    return before - (cached_bytes(folder) if folder.exists() else 0)
+@dataclass(frozen=True, kw_only=True)
+class Cleaned:
+    """What became of the cache: bytes that are free again, and folders that a running process uses."""
+
+    freed_bytes: int
+    in_use: int
+
+
+def clean(folder: Path) -> Cleaned:
+    """Remove everything that this tool put into its cache but what a running process uses."""
+    if not folder.exists():
+        return Cleaned(freed_bytes=0, in_use=0)
+    before = cached_bytes(folder)
+    remove_litter(folder)
+    in_use = sum(clean_folder(folder / name) for name in _FOLDERS if (folder / name).is_dir())
+    return Cleaned(freed_bytes=before - cached_bytes(folder), in_use=in_use)

@@ -9,7 +9,7 @@ import numpy as np
 from compress.core.errors import CompressError
 from compress.data.windows import token_windows
 from compress.runtime.preprocess import load_preprocessor
-from compress.runtime.text import load_tokenizer
+from compress.runtime.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

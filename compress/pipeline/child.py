@@ -10,10 +10,12 @@ import os
 import sys
 import time
 from contextlib import contextmanager
+from threading import Thread
 from typing import TYPE_CHECKING, TextIO
 
 from compress.core.artifact import Context
 from compress.core.errors import CompressError
+from compress.core.storage import disk_error
 from compress.measure.layer_times import MeasuredLayers
 from compress.measure.memory import peak_rss_bytes
 from compress.pipeline.cache import cache_folder
@@ -59,12 +61,18 @@ def main() -> None:
     stream = os.fdopen(os.dup(1), "w", encoding="utf8")
     os.dup2(2, 1)
     sender = _Sender(stream)
-    request = StepRequest.model_validate_json(sys.stdin.read())
+    request = StepRequest.model_validate_json(sys.stdin.readline())
+    Thread(target=_end_with_parent, daemon=True).start()
     start = time.perf_counter()
     try:
         reply = _apply(request, sender)
     except CompressError as error:
-        reply = StepReply(error=failure(error))
+        reply = StepReply(error=failure(disk_error(error) or error))
+    except Exception as error:  # libraries have errors of their own for a full disk
+        disk = disk_error(error)
+        if disk is None:
+            raise
+        reply = StepReply(error=failure(disk))
     facts = {
         "seconds": time.perf_counter() - start,
         "cpu_seconds": sum(os.times()[:4]),
@@ -72,6 +80,13 @@ def main() -> None:
         "notes": tuple(sender.notes),
     }
     sender.send("reply", reply.model_copy(update=facts))
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it has gone, which is when its end of stdin is closed."""
+    while os.read(0, 1 << 16):
+        pass
+    os._exit(1)
 
 
 def _apply(request: StepRequest, sender: _Sender) -> StepReply:

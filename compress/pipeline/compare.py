@@ -20,13 +20,14 @@ from compress.data.items import modality_of
 from compress.measure.catalogue import choose_metric
 from compress.measure.confinement import NO_LIMITS, confinement_of
 from compress.measure.host import detect_host, differences, on_host
-from compress.measure.label_check import chance_note, refuse_doubtful
 from compress.measure.metric import Tools
 from compress.measure.roofline import FIT
 from compress.measure.side_by_side import Judged, records_of
 from compress.pipeline.again import config_of, refuse_mixed
 from compress.pipeline.data import data_notes, read_items
+from compress.pipeline.label_gate import check_models
 from compress.pipeline.paces import estimate_paces, measure_paces
+from compress.pipeline.reference import reference_of
 from compress.pipeline.remotely import describe
 from compress.pipeline.workloads import DECODE
 from compress.runtime.preprocess import load_preprocessor
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
 def compare(
     subjects: Sequence[Subject], settings: Settings, *, progress: Progress, device: Device | None = None
 ) -> Comparison:
-    """Judge models here, and time them in turn, here or on a device; the first is what the others are
-    compared with.
+    """Judge models here, and time them in turn, here or on a device. The first is what the others are
+    compared with, without labels the uncompressed one.
 
     Raises:
         CompressError: one cannot be loaded or run, they are for different tasks, or the data does not fit.
@@ -64,6 +65,7 @@ def compare(
     reasons = [] if device else differences(profile, host)
     limits = NO_LIMITS if device or reasons else confinement_of(profile, host)
     judgement = judge_all(subjects, settings, progress=progress)
+    subjects = sorted(subjects, key=lambda one: one.name != judgement.reference)
     if reasons:
         paces = estimate_paces(subjects, profile, reasons=reasons, progress=progress)
     else:
@@ -114,7 +116,9 @@ def _compared(
         beaten_by=tuple(
             other.name
             for other, beaten in permutations(subjects, 2)
-            if beaten is one and beats(_verdicts(other, one, judgement, paces))
+            if beaten is one
+            and not judgement.is_yardstick(one.name)
+            and beats(_verdicts(other, one, judgement, paces))
         ),
     )
 
@@ -136,7 +140,9 @@ class Judgement:
     """The records of every model on the same rows; none where they cannot be compared."""
 
     metric: Metric
-    first: str
+    reference: str
+    """The name of the model that the others are compared with."""
+    labelled: bool
     records: Mapping[str, Records]
     data: dict[str, Any]
     notes: list[str]
@@ -145,20 +151,24 @@ class Judgement:
         """How good one model is, and how much worse than the first."""
         if not self.records:
             return None
-        reference, own = self.records[self.first], self.records[name]
+        reference, own = self.records[self.reference], self.records[name]
         found = self.metric.compare(reference, own)
         items = len(next(iter(own.values())))
         standing = Standing(metric=self.metric.name, kind=self.metric.kind, items=items, value=found.result)
-        if name == self.first:
+        if name == self.reference:
             return standing
         low = self._least(reference, own)
         return standing.model_copy(update={"drop": found.drop, "low": low, "high": found.bound})
+
+    def is_yardstick(self, name: str) -> bool:
+        """Whether accuracy is agreement with this model: then none of the others can be better."""
+        return name == self.reference and not self.labelled
 
     def drop(self, reference: str, name: str) -> float | None:
         """How much worse one model is than another, None where that is not known."""
         if not self.records:
             return None
-        found = {one: self.metric.compare(self.records[self.first], self.records[one]).drop
+        found = {one: self.metric.compare(self.records[self.reference], self.records[one]).drop
                  for one in (reference, name)}  # fmt: skip
         return found[name] - found[reference]
 
@@ -179,48 +189,45 @@ def judge_all(subjects: Sequence[Subject], settings: Settings, *, progress: Prog
     first = subjects[0]
     preprocessor = load_preprocessor(first.folder, task=first.task, inputs=first.specs())
     items = [_items(one, settings, preprocessor, template=first.folder) for one in subjects]
+    labelled = items[0].labelled
+    reference = reference_of(subjects, labelled=labelled)
     metric = _metric(subjects, settings, items[0])
     records: dict[str, Records] = {}
     notes = data_notes(items[0])
+    if not labelled and reference is not first:
+        notes.append(f"without labels, compared with {reference.name}")
     try:
         _refuse_other_tokens(metric, subjects)
-        records = _records(metric, subjects, items, progress)
+        records = _records(metric, subjects, items, reference, progress)
     except CompressError as error:
         if error.code != "inputs-differ":
             raise
-        notes.append(f"accuracy is not compared: {error.message}; {error.hint}")
-    notes += _check_labels(metric, subjects, items, records)
-    return Judgement(metric=metric, first=first.name, records=records, data=_facts(items[0]), notes=notes)
-
-
-def _check_labels(
-    metric: Metric, subjects: Sequence[Subject], items: Sequence[Items], records: Mapping[str, Records]
-) -> list[str]:
-    """Say which models are at chance, and refuse a mapping of labels that a model contradicts.
-
-    Raises:
-        CompressError: another order of the labels is far better, or a guess is not confirmed.
-    """
-    found = []
-    for one, own in zip(subjects, items, strict=True):
-        if metric.lift is None or one.name not in records:
-            continue
-        lift = metric.lift(records[one.name])
-        refuse_doubtful(own.label_map, records[one.name], lift)
-        line = chance_note(metric, lift)
-        found += [f"{one.name}: {line}"] if line else []
-    return found
+        notes += [f"accuracy is not compared: {error.message}; {error.hint}"]
+    maps = {one.name: own.label_map for one, own in zip(subjects, items, strict=True)}
+    notes += check_models(metric, maps, records)
+    return Judgement(
+        metric=metric,
+        reference=reference.name,
+        labelled=labelled,
+        records=records,
+        data=_facts(items[0]),
+        notes=notes,
+    )
 
 
 def _records(
-    metric: Metric, subjects: Sequence[Subject], items: Sequence[Items], progress: Progress
+    metric: Metric,
+    subjects: Sequence[Subject],
+    items: Sequence[Items],
+    first: Subject,
+    progress: Progress,
 ) -> dict[str, Records]:
     """One model after another, so that two are in memory at most."""
-    reference = _judged(subjects[0], items[0])
+    reference = _judged(first, items[subjects.index(first)])
     found: dict[str, Records] = {}
     with progress.track("judge", len(items[0]) * len(subjects)) as advance:
         for one, rows in zip(subjects, items, strict=True):
-            judged = reference if one is subjects[0] else _judged(one, rows)
+            judged = reference if one is first else _judged(one, rows)
             found[one.name] = records_of(metric, judged, reference=reference, advance=advance)
     return found
 

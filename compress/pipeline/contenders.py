@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
+from compress.core.storage import DISK_FAULT, NO_SPACE
+from compress.pipeline.extras import refuse_missing_extras
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,28 +69,15 @@ def _yielding(recipe: Recipe, better: Candidate) -> Candidate:
 
 def _make(recipe: Recipe, plan: Plan, executor: Executor, source: Artifact) -> Candidate:
     try:
-        refuse_missing_runtime(recipe.runtime)
+        refuse_missing_extras(recipe)
         applied = executor.apply(recipe, source, digest=plan.model.digest)
     except CompressError as error:
-        if plan.chosen_by_user or error.exit_code != 2:
+        if plan.chosen_by_user or error.exit_code != 2 or error.code in (NO_SPACE, DISK_FAULT):
             raise
         executor.progress.note(f"'{recipe.name}' left out: {error.message}")
         hint = f" ({error.hint})" if error.hint else ""
         return Candidate(recipe=recipe, error=f"{error.message}{hint}")
     return Candidate(recipe=recipe, made=applied.made, dropped=applied.dropped)
-
-
-def refuse_missing_runtime(runtime: str) -> None:
-    """Refuse a runtime that is not installed, before anything is made for it.
-
-    Raises:
-        CompressError: it is missing.
-    """
-    from importlib.util import find_spec
-
-    if runtime == "openvino" and find_spec("openvino") is None:
-        hint = "pip install 'compress[openvino]'"
-        raise CompressError("extra-missing", "the openvino runtime is not installed", hint=hint)
 
 
 def working(candidates: Sequence[Candidate]) -> list[Candidate]:

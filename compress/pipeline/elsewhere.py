@@ -10,7 +10,7 @@ from compress.core.report import Elsewhere
 from compress.data.items import load_items
 from compress.measure.catalogue import choose_metric
 from compress.runtime.files import same_tokenizer
-from compress.runtime.text import load_tokenizer
+from compress.runtime.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ def elsewhere(judge: Judge, graph: Path, recipe: Recipe, *, task: str) -> Elsewh
     if own_tokens and task == "question-answering":
         return f"{_UNTOLD}: answers are compared by their places among the tokens, which are others now"
     accuracy = judge.on(items, graph, runtime=recipe.runtime, metric=metric)
-    return Elsewhere(source=items.source, accuracy=accuracy)
+    return Elsewhere(source=items.source, accuracy=accuracy, same_domain=bool(judge.splits.general))
 
 
 def unseen(items: Items, rows: Sequence[Mapping[str, Any]]) -> Items:
@@ -72,8 +72,13 @@ def told_elsewhere(found: Elsewhere | str | None) -> list[str]:
     if found is None or isinstance(found, str):
         return [found] if found else []
     one = found.accuracy
+    unseen = (
+        "other articles than those that were mixed in"
+        if found.same_domain
+        else "text of a domain that no step saw"
+    )
     return [
-        f"on text of a domain that no step saw ({found.source}, {one.items} items): {one.metric} "
+        f"on {unseen} ({found.source}, {one.items} items): {one.metric} "
         f"{one.baseline:.4g} -> {one.result:.4g} (drop at most {one.drop_upper_95:.4g})"
     ]
 

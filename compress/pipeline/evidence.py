@@ -148,7 +148,7 @@ def _line(made: Made, *, recipe: str, accuracy: float | None, kept: bool, why: s
 
 
 def candidate_lines(trial: Trial) -> tuple[CandidateLine, ...]:
-    """Every recipe that was tried, with its figures on the calibration split."""
+    """Every recipe that was tried, with its figures on the choice part."""
     return tuple(_candidate(candidate, trial) for candidate in trial.candidates)
 
 
@@ -231,10 +231,12 @@ def data_facts(splits: Splits) -> dict[str, Any]:
         "columns": dict(splits.items.columns),
         "label_map": dict(splits.items.label_map.classes) if splits.items.label_map else {},
         "calibration_items": len(splits.calibration),
+        "choice_items": len(splits.choice),
         "test_items": len(splits.test),
         "digest": splits.items.digest,
         "calibration": list(splits.unlabelled.names) if splits.unlabelled else [],
         "calibration_rows": len(splits.unlabelled.rows) if splits.unlabelled else len(splits.calibration),
+        "general_rows": len(splits.general),
     }
 
 

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
-from compress.core.allocator import with_tuned_allocator
 from compress.core.artifact import BESIDE, GRAPH_NAME, Artifact, ArtifactKind
+from compress.core.cached import take
+from compress.core.copies import add_missing, clone_or_copy, link_or_copy
 from compress.core.errors import CompressError, InternalError
-from compress.core.paths import link_missing, published
+from compress.core.litter import WORK
+from compress.core.seal import is_resumable, seal_path
 from compress.graph.io import graph_bytes
 from compress.measure.host import detect_host
 from compress.model.safety import checkpoint_bytes
 from compress.model.sidecars import inherit_checkpoint
 from compress.pipeline.cache import step_key
-from compress.pipeline.messages import Note, StepReply, StepRequest, place
+from compress.pipeline.messages import StepReply, StepRequest, place
+from compress.pipeline.space import refuse_step
+from compress.pipeline.step_process import run_child
 from compress.pipeline.steps import bind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable
     from pathlib import Path
-    from typing import IO
 
     from compress.core.artifact import Progress
+    from compress.core.locks import Hold
     from compress.core.profile import Profile
     from compress.core.recipe import Recipe, Step
     from compress.pipeline.messages import Spec
@@ -52,6 +53,8 @@ class Made:
     peak_rss_bytes: int
     notes: tuple[str, ...] = ()
     """What the step said about what it did."""
+    hold: Hold | None = field(default=None, repr=False, compare=False)
+    """Keeps `compress cache clean` from removing the artifact as long as this value is there."""
 
     @property
     def size_bytes(self) -> int:
@@ -96,7 +99,7 @@ class Executor:
     seed: int
     processor: Path
     inputs: tuple[Spec, ...] = ()
-    _chain: dict[Path, str] = field(default_factory=dict)
+    _made: dict[str, Made] = field(default_factory=dict)
 
     def apply(self, recipe: Recipe, source: Artifact, *, digest: str) -> Applied:
         """Apply a recipe's steps in order to `source`, whose bytes have `digest`.
@@ -110,10 +113,11 @@ class Executor:
         original = source
         made: list[Made] = []
         dropped: list[Dropped] = []
-        for step in recipe.steps:
+        for number, step in enumerate(recipe.steps):
             key = self._key(digest, step)
+            refuse = partial(refuse_step, self.steps, recipe, number, source, original)
             try:
-                made.append(self._once(step, source, key, original=original))
+                made.append(self._once(step, source, key, original=original, refuse=refuse))
             except CompressError as error:
                 if error.code != NOTHING_TO_DO:
                     raise
@@ -125,41 +129,55 @@ class Executor:
         return Applied(tuple(made), tuple(dropped))
 
     def _key(self, parent: str, step: Step) -> str:
+        """Name a step's result by all that it follows from, and by nothing else."""
         bound = bind(step)
-        calibrated = _is_calibrated(bound)
-        inputs = {"seed": str(self.seed), "profile": self.profile.model_dump_json()}
-        if calibrated:
+        inputs = {}
+        if _depends(bound, "calibrated"):
             inputs["rows"] = self.rows_digest
-        config = bound.config.model_dump(mode="json")  # defaults and what is written out are the same
-        timed = getattr(bound.implementation, "timed", None)
-        if timed is not None and timed(bound.config):  # a cache may be shared between machines
+        if _depends(bound, "seeded"):
+            inputs["seed"] = str(self.seed)
+        if _depends(bound, "profiled"):
+            inputs["profile"] = self.profile.model_dump_json()
+        if _depends(bound, "timed", default=False):  # a cache may be shared between machines
             inputs["host"] = json.dumps(asdict(detect_host()), sort_keys=True)
+        config = bound.config.model_dump(mode="json")  # defaults and what is written out are the same
         return step_key(parent, step=step.name, config=config, inputs=inputs)
 
-    def _once(self, step: Step, source: Artifact, key: str, *, original: Artifact) -> Made:
-        folder = self.steps / key
-        if not (folder / STEP_FACTS).exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            with published(folder) as beside:
-                reply = self._run(step, source, beside, work=self._work(key), original=original)
+    def _once(
+        self, step: Step, source: Artifact, key: str, *, original: Artifact, refuse: Callable[[], None]
+    ) -> Made:
+        """What a step makes, from this run, from the cache, or now. Each folder is verified once a run, and
+        what is made is preceded by `refuse`, which looks for room.
+        """
+        if key not in self._made:
+            folder, work = self.steps / key, self._work(key)
+
+            def make(beside: Path, lock: int) -> None:
+                self._discard_damaged(work, step)
+                refuse()
+                reply = self._run(step, source, beside, work=work, original=original, lock=lock)
                 _inherit(source, reply, beside)
                 (beside / STEP_FACTS).write_text(reply.model_dump_json(), encoding="utf8")
-            shutil.rmtree(self._work(key), ignore_errors=True)
-        reply = StepReply.model_validate_json((folder / STEP_FACTS).read_text(encoding="utf8"))
-        if reply.result is None:
-            raise InternalError("step-lost", f"{folder} holds no result", hint="run `compress cache clean`")
-        return Made(
-            step=step,
-            artifact=reply.result.artifact().at(folder),
-            seconds=reply.seconds,
-            cpu_seconds=reply.cpu_seconds,
-            peak_rss_bytes=reply.peak_rss_bytes,
-            notes=reply.notes,
-        )
+
+            hold = take(
+                folder,
+                make,
+                name=f"step '{step.name}'",
+                note=self.progress.note,
+                finish=lambda: shutil.rmtree(work, ignore_errors=True),
+            )
+            self._made[key] = _read_made(step, folder, hold)
+        return replace(self._made[key], step=step)
+
+    def _discard_damaged(self, work: Path, step: Step) -> None:
+        """Remove what a killed run left of a step, unless every file is as it was written."""
+        if work.exists() and not is_resumable(work):
+            self.progress.note(f"what was finished of step '{step.name}' is damaged: it begins again")
+            shutil.rmtree(work)
 
     def _work(self, key: str) -> Path:
         """Where a step keeps what it has finished, by the step's key: a killed run's is found again."""
-        return self.steps / f"{key}.work"
+        return self.steps / f"{key}{WORK}"
 
     def _processor(self, source: Artifact) -> Path:
         """Whose tokenizer prepares a step's calibration rows: that of the model it gets, which an earlier
@@ -168,8 +186,9 @@ class Executor:
         return source.folder if (source.folder / "tokenizer.json").exists() else self.processor
 
     def _run(
-        self, step: Step, source: Artifact, folder: Path, *, work: Path, original: Artifact
+        self, step: Step, source: Artifact, folder: Path, *, work: Path, original: Artifact, lock: int
     ) -> StepReply:
+        """Run a step in a process that keeps the lock of its folders even if this one is killed."""
         request = StepRequest(
             step=step,
             source=place(source),
@@ -182,108 +201,47 @@ class Executor:
             profile=self.profile,
             seed=self.seed,
         )
-        reply = run_child(request, self.progress)
+        reply = run_child(request, self.progress, inherited=(lock,))
         if reply.error:
             raise reply.error.error()
         return reply
 
 
-def _is_calibrated(step: BoundStep) -> bool:
-    """Whether the calibration rows are among what a step's result follows from."""
-    says = getattr(step.implementation, "calibrated", None)
-    return bool(says(step.config)) if says else not step.name.startswith("export.")
+def _depends(step: BoundStep, name: str, *, default: bool = True) -> bool:
+    """Whether a step's result depends on what its function `name` answers for: `default` without one."""
+    answer = getattr(step.implementation, name, None)
+    return default if answer is None else bool(answer(step.config))
 
 
 def _inherit(source: Artifact, reply: StepReply, folder: Path) -> None:
     """Add what a step left as it was. A step that makes another kind of model wrote all that it needs but
     what stands beside the model; a graph is replaced whole, so that an old tensor file never stays beside
-    a new graph.
+    a new graph. Files of the user are copied, since an edit of one must not change a finished step.
     """
+    add = link_or_copy if seal_path(source.folder).exists() else clone_or_copy
     for name in BESIDE:
         if (source.folder / name).is_dir():
-            link_missing(source.folder / name, folder / name)
+            add_missing(source.folder / name, folder / name, add=add)
     if reply.result is None or reply.result.kind is not source.kind:
         return
     if source.kind is ArtifactKind.CHECKPOINT:
-        inherit_checkpoint(source.folder, folder, skip=[STEP_FACTS])
+        inherit_checkpoint(source.folder, folder, skip=[STEP_FACTS], add=add)
         return
     graphs = [path.name for path in source.folder.glob(f"{GRAPH_NAME}*")]
     rewritten = any(folder.glob(f"{GRAPH_NAME}*"))
-    link_missing(source.folder, folder, skip=[STEP_FACTS, *(graphs if rewritten else [])])
+    add_missing(source.folder, folder, skip=[STEP_FACTS, *(graphs if rewritten else [])], add=add)
 
 
-def run_child(request: StepRequest, progress: Progress) -> StepReply:
-    """Run one step in a new process and relay its progress.
-
-    Raises:
-        InternalError: the process died without a reply; the last line it wrote is in the message.
-    """
-    # -P: a module in the working folder must not stand in for one that is installed.
-    command = [sys.executable, "-P", "-m", "compress.pipeline.child"]
-    environment = environment_of(request.step, os.environ)
-    pipe = subprocess.PIPE
-    options: Any = {"stdin": pipe, "stdout": pipe, "stderr": pipe, "text": True, "encoding": "utf8"}
-    with (
-        subprocess.Popen(command, env=environment, **options) as child,
-        ExitStack() as cleanup,
-    ):
-        cleanup.callback(child.kill)
-        assert child.stdin is not None
-        assert child.stdout is not None
-        assert child.stderr is not None
-        complaints = _drained(child.stderr)
-        child.stdin.write(request.model_dump_json())
-        child.stdin.close()
-        reply = _relay(child.stdout, progress)
-        child.wait()
-    if reply is None:
-        raise _died(request.step, child.returncode, complaints())
-    return reply
-
-
-def environment_of(step: Step, environment: Mapping[str, str]) -> Mapping[str, str]:
-    """What the process of a step finds in the environment: with `core.allocator` where the step streams."""
-    streams = getattr(bind(step).implementation, "STREAMS", False)
-    return with_tuned_allocator(environment) if streams else environment
-
-
-def _drained(stream: IO[str]) -> Any:
-    """Read a stream in a thread, so that a full pipe never blocks the child; call for its lines."""
-    from threading import Thread
-
-    lines: list[str] = []
-    thread = Thread(target=lines.extend, args=(stream,), daemon=True)
-    thread.start()
-
-    def collected() -> Sequence[str]:
-        thread.join(timeout=5)
-        return lines
-
-    return collected
-
-
-def _relay(stream: IO[str], progress: Progress) -> StepReply | None:
-    with ExitStack() as lines:
-        advance = None
-        for line in stream:
-            message = json.loads(line)
-            if "reply" in message:
-                return StepReply.model_validate(message["reply"])
-            note = Note.model_validate(message["note"])
-            if note.event == "open":
-                advance = lines.enter_context(progress.track(note.title, note.total))
-            elif note.event == "close":
-                lines.pop_all().close()
-            elif note.event == "advance" and advance is not None:
-                advance(note.steps)
-            elif note.event == "note":
-                progress.note(note.title)
-    return None
-
-
-def _died(step: Step, code: int, complaints: Sequence[str]) -> CompressError:
-    last = next((line.strip() for line in reversed(complaints) if line.strip()), "no message")
-    if code == -9:
-        message = f"step '{step.name}' was killed, most likely for want of memory"
-        return CompressError("out-of-memory", message, hint="free some memory, or use a smaller model")
-    return InternalError("step-died", f"step '{step.name}' died ({code}): {last}", hint="see --debug")
+def _read_made(step: Step, folder: Path, hold: Hold) -> Made:
+    reply = StepReply.model_validate_json((folder / STEP_FACTS).read_text(encoding="utf8"))
+    if reply.result is None:
+        raise InternalError("step-lost", f"{folder} holds no result", hint="run `compress cache clean`")
+    return Made(
+        step=step,
+        artifact=reply.result.artifact().at(folder),
+        seconds=reply.seconds,
+        cpu_seconds=reply.cpu_seconds,
+        peak_rss_bytes=reply.peak_rss_bytes,
+        notes=reply.notes,
+        hold=hold,
+    )

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError, InternalError
 from compress.core.outcome import JobOutcome
+from compress.core.paths import refuse_existing
+from compress.core.profile import load_profile
+from compress.core.storage import disk_error
+from compress.pipeline.plan import default_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,6 +19,29 @@ if TYPE_CHECKING:
     from compress.core.artifact import Progress
     from compress.core.settings import Job, Layered
     from compress.pipeline.run import Outcome
+
+
+def refuse_outputs(jobs: Sequence[tuple[Job, Layered]]) -> None:
+    """Refuse jobs whose artifacts could not be published, before any of them runs.
+
+    Raises:
+        CompressError: two jobs write the same folder, or one is there already.
+    """
+    outputs = [(job, _output(job, settings)) for job, settings in jobs]
+    seen: dict[Path, Job] = {}
+    for job, folder in outputs:
+        other = seen.setdefault(folder.resolve(), job)
+        if other is not job:
+            message = f"the jobs of '{other.model}' and '{job.model}' both write {folder}"
+            raise CompressError("output-collides", message, hint="give one of them another `out:`")
+    for (_, folder), (_, settings) in zip(outputs, jobs, strict=True):
+        refuse_existing(folder, replace=settings.values.overwrite)
+
+
+def _output(job: Job, settings: Layered) -> Path:
+    """The folder that a job publishes."""
+    values = settings.values
+    return Path(values.out or default_output(job.model, load_profile(values.target).name))
 
 
 def run_jobs(
@@ -39,10 +67,13 @@ def outcome_of(model: str, target: str, run: Callable[[], Outcome], *, strict: b
     try:
         return finished(model, target, run())
     except CompressError as error:
-        return failed(model, target, error)
+        return failed(model, target, disk_error(error) or error)
     except Exception as error:
         if strict:
             raise
+        disk = disk_error(error)
+        if disk is not None:
+            return failed(model, target, disk)
         reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         hint = "run again with --debug and report it"
         return failed(model, target, InternalError("internal", reason, hint=hint))
@@ -57,6 +88,7 @@ def finished(model: str, target: str, found: Outcome) -> JobOutcome:
         report=found.report,
         evidence=found.evidence,
         folder=str(found.folder) if found.folder else None,
+        kept=str(found.kept) if found.kept else None,
     )
 
 

@@ -19,6 +19,7 @@ from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.core.paths import MANIFEST, file_digest
 from compress.core.recipe import Recipe, Step
+from compress.core.regular_files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -116,14 +117,11 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / NAME
     hint = "name a folder that `compress run` published"
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, code="manifest-invalid")
         manifest = Manifest.model_validate_json(content)
         values = json.loads(content)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         raise CompressError("manifest-missing", f"no {NAME} in {folder}", hint=hint) from None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise CompressError("manifest-invalid", f"cannot read {path}: {reason}", hint=hint) from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -186,11 +184,16 @@ def _irregular(folder: Path, name: str) -> str:
     path = folder / name
     if name.encode("utf8", "replace").decode() != name:
         return f"{name!a}: its name is not UTF-8"
-    if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
-        return f"{name}: a link that leads out of the folder"
-    if path.is_symlink() and not path.is_file():
-        return f"{name}: a link to something that is no file"
-    return "" if S_ISREG(path.stat().st_mode) else f"{name}: no plain file"
+    try:
+        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+            return f"{name}: a link that leads out of the folder"
+        if path.is_symlink() and not path.is_file():
+            return f"{name}: a link to something that is no file"
+        return "" if S_ISREG(path.stat().st_mode) else f"{name}: no plain file"
+    except RuntimeError:  # what pathlib makes of ELOOP
+        return f"{name}: a link to itself"
+    except OSError as error:
+        return f"{name}: cannot be read ({error.strerror or error})"
 
 
 def _escapes(name: str) -> bool:

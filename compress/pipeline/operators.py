@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from compress.core.operators import Operators, TimeLine
+from compress.core.operators import Operators, Side, TimeLine
 from compress.measure.profiler import node_times, sums
 from compress.pipeline.estimate import graph_inputs
 from compress.pipeline.speed import threads_of
@@ -40,8 +40,10 @@ def profile_operators(
     """
     name = headline_of(base.kind)
     workload = workloads_of(profile, base.kind)[name]
-    sides = {"before": base.graph, **({"after": graph} if runtime in PROFILED else {})}
-    times: dict[str, list[NodeTime]] = {"before": [], "after": []}
+    sides: dict[Side, Path] = {"before": base.graph}
+    if runtime in PROFILED:
+        sides["after"] = graph
+    times: dict[Side, list[NodeTime]] = {"before": [], "after": []}
     with progress.track("profile operators", len(sides)) as advance:
         for side, one in sides.items():
             own = own_preprocessor(one, base, preprocessor, "onnxruntime")

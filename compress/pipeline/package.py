@@ -12,7 +12,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
-from compress.core.paths import folder_files, published, unwritable
+from compress.core.paths import folder_files, unwritable
+from compress.core.publication import published
 from compress.graph.session import GENAI
 from compress.measure.sources import PACKAGE, closure
 from compress.pipeline.manifest import read_manifest, verify_folder
@@ -24,14 +25,22 @@ if TYPE_CHECKING:
 
 MODEL = "model"
 _SERVER = "compress.serve.__main__"
-_ALWAYS = ("numpy", "tokenizers", "fastapi", "uvicorn")
-_RUNTIMES = {
-    "onnxruntime": ("onnxruntime",),
-    "onnxruntime-genai": ("onnxruntime", "onnxruntime-genai"),
-    GENAI: ("onnxruntime", "onnxruntime-genai"),
-    "openvino": ("onnxruntime", "openvino"),
+_RUNTIMES: dict[str, frozenset[str]] = {
+    "onnxruntime": frozenset(),
+    "onnxruntime-genai": frozenset({"onnxruntime-genai"}),
+    GENAI: frozenset({"onnxruntime-genai"}),
+    "openvino": frozenset({"openvino"}),
 }
-_MEDIA = {"image": ("pillow",), "audio": ("soundfile", "scipy")}
+_MEDIA: dict[str, frozenset[str]] = {
+    "text": frozenset(),
+    "image": frozenset({"pillow"}),
+    "audio": frozenset({"soundfile", "scipy"}),
+}
+_HEAD = frozenset({"safetensors", "scipy"})
+"""What layers after the pooling need, as sentence-transformers stores them."""
+_OPTIONAL = frozenset().union(*_RUNTIMES.values(), *_MEDIA.values(), _HEAD)
+_DISTRIBUTIONS = {"PIL": "pillow", "onnxruntime_genai": "onnxruntime-genai"}
+"""Of modules that are not called like the distribution that installs them."""
 _FALLBACK = {"fastapi": ">=0.115,<1", "uvicorn": ">=0.32,<1"}
 """Of packages that this environment need not have."""
 _TEMPLATES = ("Dockerfile", "README.md", ".dockerignore")
@@ -84,7 +93,16 @@ def _copy_server(folder: Path) -> None:
 
 
 def requirements(artifact: Path, manifest: Manifest) -> list[str]:
-    """What pip installs: the versions of this environment, with which the artifact was made or looked at.
+    """List what pip installs, in the versions of this environment.
+
+    Everything that the server's files import is listed, except what only other runtimes and modalities need.
+
+    Args:
+        artifact: the published folder.
+        manifest: its manifest, for the runtime, the task and the files.
+
+    Returns:
+        Requirement lines, sorted by name.
 
     Raises:
         CompressError: there is no server for the artifact's runtime.
@@ -92,10 +110,15 @@ def requirements(artifact: Path, manifest: Manifest) -> list[str]:
     if manifest.runtime not in _RUNTIMES:
         message = f"no server for artifacts of the runtime '{manifest.runtime}'"
         raise CompressError("runtime-unsupported", message, hint=f"supported: {', '.join(_RUNTIMES)}")
-    names = {*_ALWAYS, *_RUNTIMES[manifest.runtime], *_MEDIA.get(_modality(manifest), ())}
+    used = _RUNTIMES[manifest.runtime] | _MEDIA[_modality(manifest)]
     if any(name.suffix == ".safetensors" for name in folder_files(artifact)):
-        names |= {"safetensors", "scipy"}  # layers after the pooling, as sentence-transformers has them
-    return [_pinned(name) for name in sorted(names)]
+        used |= _HEAD
+    return [_pinned(name) for name in sorted((_imported() - _OPTIONAL) | used)]
+
+
+def _imported() -> frozenset[str]:
+    """Name the distributions that the server's files import, uvicorn's and FastAPI's among them."""
+    return frozenset(_DISTRIBUTIONS.get(module, module) for module in closure([_SERVER]).others)
 
 
 def _modality(manifest: Manifest) -> str:

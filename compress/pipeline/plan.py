@@ -15,14 +15,18 @@ from compress.core.recipe import Recipe, Step
 from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, parse_size
 from compress.measure.confinement import NO_LIMITS, Confinement, confinement_of
 from compress.measure.host import Host, detect_host, differences, on_host
+from compress.model.identity import check_identity
 from compress.model.resolve import Model, resolve
 from compress.model.traceable import refuse_untraceable
 from compress.pipeline.cache import cache_folder
+from compress.pipeline.extras import refuse_all_missing_extras
 from compress.pipeline.gate import Budgets
-from compress.pipeline.predict import predicted_bytes
+from compress.pipeline.predict import predicted_bytes, unused_tensors
 from compress.pipeline.remotely import on_device
 from compress.pipeline.size_budget import within_size
+from compress.pipeline.space import refuse_output
 from compress.pipeline.steps import DECODER_EXPORT, EXPORT, check_chain, result_kind, with_export
+from compress.pipeline.tokenizer import check_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -96,6 +100,8 @@ def make_plan(
     recipe = load_recipe(values.recipe) if values.recipe else None
     model = resolve(ref, task=values.task, offline=values.offline, cache=cache_folder(), note=note)
     refuse_untraceable(model.config)
+    check_tokenizer(model, note=note)
+    check_identity(model, note=note)
     recipes = (recipe,) if recipe else _candidates(profile, model, preset)
     checked = tuple(
         within_size(with_export(one, decoder=model.kind is ModelKind.DECODER), budgets.max_size, model.config)
@@ -103,7 +109,9 @@ def make_plan(
     )
     for one in checked:
         check_chain(one)
+    refuse_all_missing_extras(checked)
     _refuse_mixed(checked)
+    refuse_output(out, min(predicted_bytes(one, model.tensors) for one in checked))
     if device:
         checked = _for_devices(checked, model.kind)
     reasons = () if device else tuple(differences(profile, host))
@@ -135,7 +143,9 @@ def _for_devices(recipes: tuple[Recipe, ...], kind: ModelKind) -> tuple[Recipe, 
 
 def default_output(ref: str, profile: str) -> str:
     """The folder that is written when none is named: the model's short name and the target."""
-    name = ref.partition("@")[0].rstrip("/").rsplit("/", 1)[-1].removesuffix(".gguf")
+    name = Path(ref).resolve().name if Path(ref).exists() else ref.partition("@")[0].rpartition("/")[2]
+    if name.lower().endswith(".gguf"):
+        name = name[: -len(".gguf")]
     return f"{name or 'model'}-{Path(profile).stem}"
 
 
@@ -213,7 +223,13 @@ def describe(plan: Plan, *, kept: Mapping[str, Mapping[str, float]] | None = Non
                 "name": recipe.name,
                 "runtime": recipe.runtime,
                 "steps": [{step.name: step.config} for step in recipe.steps],
-                "estimated_bytes": predicted_bytes(recipe, plan.model.tensors, kept=shares.get(recipe.name)),
+                "estimated_bytes": predicted_bytes(
+                    recipe,
+                    plan.model.tensors,
+                    config=plan.model.config,
+                    kept=shares.get(recipe.name),
+                    unused=unused_tensors(plan.model),
+                ),
                 "unless": [name for name in recipe.unless if name in names],
                 "why": recipe.why,
             }

@@ -2,60 +2,119 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from compress.core.artifact import ArtifactKind
 from compress.core.errors import CompressError
+from compress.core.profile import ModelKind
+from compress.core.stored_bits import FP32
 from compress.graph.components import component_by_name
-from compress.pipeline.steps import bind
+from compress.pipeline.size_budget import beside_weights
+from compress.pipeline.steps import bind, result_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+    from typing import Any
 
     from compress.core.artifact import Artifact, Row
     from compress.core.recipe import Recipe
+    from compress.core.stored_bits import Storage
     from compress.model.headers import TensorHeader
+    from compress.model.resolve import Model
 
-_FP32_BITS = 32.0
 _MATRICES = "matrix"
 _EMBEDDINGS = "embedding"
+_HEADS = "head"
 _REST = "rest"
 _NUMBER = re.compile(r"\.(\d+)\.")
+_NODES = 11 * 1024
+"""Bytes of nodes, names and small constants of an encoder's graph for a layer (MiniLM's: 10.7 KiB)."""
+_POOLER = re.compile(r"(^|\.)pooler\.")
+_EXPERTS_FROM = 16
+"""Sizes of the last of three axes from which a tensor holds experts' matrices, not filters along time."""
 
 
 def predicted_bytes(
-    recipe: Recipe, tensors: Mapping[str, TensorHeader], *, kept: Mapping[str, float] | None = None
+    recipe: Recipe,
+    tensors: Mapping[str, TensorHeader],
+    *,
+    config: Mapping[str, Any] | None = None,
+    kept: Mapping[str, float] | None = None,
+    unused: Collection[str] = (),
 ) -> int:
-    """Bytes of the graph that `recipe` makes of a checkpoint, scales and file overhead left out.
+    """Predict the bytes of the graph that `recipe` makes of a checkpoint.
 
-    A pass says by `stored_bits(config)` how many bits it leaves of an element of each group:
-    `embedding`, `matrix` (two axes and more) and `rest`; and by `remaining(config, depth)` which share of the
-    elements of each component it leaves, by `size_limit(config)` to how many bytes it keeps. Passes that say
-    nothing change no size. `kept` are shares of single tensors that stay, as `kept_tokens` finds them.
+    A pass says by `storage(config)` in which form it leaves the tensors of each group (`embedding`, `matrix`,
+    `head`, `rest`), by `remaining(config, depth)` which share of the elements of each component it leaves,
+    and by `size_limit(config)` to how many bytes it keeps. Passes that say nothing change no size.
+
+    Args:
+        recipe: The steps, with their export.
+        tensors: The checkpoint's tensors by name.
+        config: The model's config.json, by which what is no weight is estimated (None: that is left out).
+        kept: Shares of single tensors that stay, as `kept_tokens` finds them.
+        unused: Names of tensors that the graph has no use for (`unused_tensors`).
+
+    Returns:
+        Bytes of the graph and its tensors.
     """
-    bits = {_MATRICES: _FP32_BITS, _EMBEDDINGS: _FP32_BITS, _REST: _FP32_BITS}
+    forms = {_MATRICES: FP32, _EMBEDDINGS: FP32, _REST: FP32}
     shares: dict[str, float] = {}
     limits: list[int] = []
+    depth = _depth(tensors)
     for step in recipe.steps:
         bound = bind(step)
         limit = getattr(bound.implementation, "size_limit", lambda config: None)(bound.config)
         limits += [] if limit is None else [limit]
-        stored = getattr(bound.implementation, "stored_bits", None)
-        if stored is not None:
-            bits.update(stored(bound.config))
+        forms.update(getattr(bound.implementation, "storage", lambda config: {})(bound.config))
         remaining = getattr(bound.implementation, "remaining", None)
         if remaining is not None:
-            for component, share in remaining(bound.config, _depth(tensors)).items():
+            for component, share in remaining(bound.config, depth).items():
                 shares[component] = shares.get(component, 1.0) * share
-    sizes = [
-        tensor.elements
-        * bits[_group(name, tensor)]
-        * shares.get(component_by_name(name) or "", 1.0)
-        * (kept or {}).get(name, 1.0)
+    bits = sum(
+        _stored_bits(
+            name, tensor, forms, shares.get(component_by_name(name) or "", 1.0) * (kept or {}).get(name, 1.0)
+        )
         for name, tensor in tensors.items()
-    ]
-    return min([int(sum(sizes) / 8), *limits])
+        if name not in unused
+    )
+    return min([int(bits / 8) + _beside(recipe, config, depth), *limits])
+
+
+def unused_tensors(model: Model) -> frozenset[str]:
+    """Return the tensors that no graph of a model needs: the pooler of a text encoder, whose embeddings are
+    made of its hidden states.
+    """
+    if model.task != "feature-extraction" or model.kind is not ModelKind.ENCODER:
+        return frozenset()
+    return frozenset(name for name in model.tensors if _POOLER.search(name))
+
+
+def _stored_bits(name: str, tensor: TensorHeader, forms: Mapping[str, Storage], share: float) -> float:
+    """The bits of a tensor of which a share stays."""
+    group = _group(name, tensor)
+    if group == _REST:
+        return tensor.elements * share * forms[_REST].bits
+    form = forms.get(group, forms[_MATRICES])
+    rows, columns = _matrix_shape(tensor.shape)
+    return form.total_bits(rows * share, columns)
+
+
+def _matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
+    """Rows (outputs) and columns (inputs): of filters all axes but the first, of experts the last one."""
+    experts = len(shape) == 3 and shape[-1] >= _EXPERTS_FROM
+    first = len(shape) - 1 if experts else 1
+    return math.prod(shape[:first]), math.prod(shape[first:])
+
+
+def _beside(recipe: Recipe, config: Mapping[str, Any] | None, depth: int) -> int:
+    """Bytes that are no weights."""
+    if config is None:
+        return 0
+    return beside_weights(config) if result_kind(recipe) is ArtifactKind.GENAI else depth * _NODES
 
 
 def kept_tokens(recipe: Recipe, source: Artifact, rows: Sequence[Row]) -> dict[str, float]:
@@ -91,4 +150,5 @@ def _depth(tensors: Mapping[str, TensorHeader]) -> int:
 def _group(name: str, tensor: TensorHeader) -> str:
     if len(tensor.shape) < 2:
         return _REST
-    return _EMBEDDINGS if component_by_name(name) == "embedding" else _MATRICES
+    component = component_by_name(name)
+    return component if component in (_EMBEDDINGS, _HEADS) else _MATRICES

@@ -8,7 +8,11 @@ import numpy as np
 
 from compress.core.artifact import GRAPH_NAME
 from compress.core.errors import CompressError
+from compress.graph.cached import SETTINGS
 from compress.graph.session import open_runner
+from compress.runtime.decoder import Decoder
+from compress.runtime.embed import load_head
+from compress.runtime.files import refuse_repository_code
 from compress.runtime.preprocess import load_preprocessor
 
 if TYPE_CHECKING:
@@ -20,24 +24,50 @@ _TOKENS = 8
 
 
 def probe(folder: Path, *, task: str, runtime: str) -> dict[str, tuple[int, ...]]:
-    """Load an artifact with its tokenizer or processor, run it once, and return its outputs' shapes.
+    """Load an artifact as its users do and run it once: with its tokenizer or processor, and with its pooling
+    or as a decoder that writes a token.
+
+    Args:
+        folder: The artifact.
+        task: Its task.
+        runtime: What runs its graph.
+
+    Returns:
+        The shapes of the graph's outputs by name.
 
     Raises:
-        CompressError: it cannot be loaded or run, or what it answers is not finite.
+        CompressError: It cannot be loaded or run, would run foreign code, or what it answers is not finite.
     """
     graph = folder / GRAPH_NAME
     if not graph.is_file():
         message = f"{folder} has no {GRAPH_NAME}"
         raise CompressError("artifact-missing", message, hint="name a folder that `compress run` published")
+    refuse_repository_code(folder)
     runner = open_runner(graph, runtime=runtime)
     preprocessor = load_preprocessor(folder, task=task, inputs=runner.inputs)
     batch, length = _fixed(runner)
-    outputs = _run(runner, preprocessor.synthetic(batch=batch, length=length))
+    feeds = preprocessor.synthetic(batch=batch, length=length)
+    outputs = _run(runner, feeds)
     for name, array in outputs.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            message = f"output '{name}' is not finite"
-            raise CompressError("artifact-broken", message, hint="make the artifact again")
-    return {name: array.shape for name, array in outputs.items()}
+        _refuse_not_finite(name, array)
+    if task == "feature-extraction":
+        _refuse_not_finite("embedding", load_head(folder).apply(outputs, feeds))
+    shapes = {name: array.shape for name, array in outputs.items()}
+    if (folder / SETTINGS).exists():
+        del runner, outputs  # the decoder takes as much memory again
+        _write_token(folder)
+    return shapes
+
+
+def _refuse_not_finite(name: str, array: np.ndarray) -> None:
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        message = f"output '{name}' is not finite"
+        raise CompressError("artifact-broken", message, hint="make the artifact again")
+
+
+def _write_token(folder: Path) -> None:
+    """Have a decoder continue one token."""
+    Decoder(folder).session([0], longest=2).next()
 
 
 def _fixed(runner: Runner) -> tuple[int, int]:

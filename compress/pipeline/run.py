@@ -12,7 +12,7 @@ from compress.graph.io import graph_bytes
 from compress.graph.session import open_runner
 from compress.model.safety import checkpoint_bytes
 from compress.pipeline import evidence
-from compress.pipeline.beside import plainly_rounded, told_beside, uncalibrated
+from compress.pipeline.beside import told_beside
 from compress.pipeline.cache import cache_folder, package_versions, workspace
 from compress.pipeline.contenders import FP32, RESULT, TORCH, TORCH_BFLOAT16, make_candidates
 from compress.pipeline.costs import costs_of
@@ -21,13 +21,16 @@ from compress.pipeline.estimate import Estimator
 from compress.pipeline.execute import Executor
 from compress.pipeline.gate import Findings, exit_code, judge
 from compress.pipeline.judge import Judge, prepare_items
+from compress.pipeline.label_gate import check_baseline
 from compress.pipeline.manifest import Source, write_manifest
 from compress.pipeline.messages import Spec
 from compress.pipeline.operators import profile_operators, told_operators
 from compress.pipeline.publish import publish
 from compress.pipeline.rows import write_rows
 from compress.pipeline.savings import saving_lines
+from compress.pipeline.settle import judge_on_test
 from compress.pipeline.speed import Stopwatch
+from compress.pipeline.tokenizer import check_data
 from compress.pipeline.trial import Scores, run_trial
 from compress.pipeline.workloads import headline_of
 from compress.runtime.preprocess import load_preprocessor
@@ -39,10 +42,11 @@ if TYPE_CHECKING:
     from compress.core.artifact import Progress
     from compress.core.operators import Operators, SavingLine
     from compress.core.recipe import Recipe
-    from compress.core.report import Accuracy, Evidence, Report, Uncalibrated
+    from compress.core.report import Evidence, Report
     from compress.pipeline.execute import Made
     from compress.pipeline.judge import Splits
     from compress.pipeline.plan import Plan
+    from compress.pipeline.settle import Settled
     from compress.pipeline.trial import Trial
     from compress.runtime.preprocess import Preprocessor
 
@@ -52,9 +56,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run left. `folder` is None where nothing was published."""
+    """What a run left. `folder` is None where nothing was published; what missed its budget is `kept`."""
 
     folder: Path | None
+    kept: Path | None = None
     report: Report
     evidence: Evidence
     exit_code: ExitCode
@@ -70,6 +75,8 @@ class Bench:
     executor: Executor
     judge: Judge
     stopwatch: Stopwatch | Estimator
+    told: Sequence[str] = ()
+    """What was noticed of the data, for the report."""
 
     @property
     def source(self) -> Artifact:
@@ -86,24 +93,31 @@ def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
     Raises:
         CompressError: something that the user can mend; nothing is left behind.
     """
-    splits = prepare_items(plan, note=progress.note)
     with workspace() as work:
-        bench = set_up(plan, splits, work, progress)
-        said = bench.judge.check_labels()
+        bench = set_up(plan, prepare_items(plan, note=progress.note), work, progress)
         scores = Scores(plan, bench.judge)
         candidates = make_candidates(plan, bench.executor, bench.source, keeps=scores.keeps)
         trial = run_trial(
             plan, base=bench.base, candidates=candidates, scores=scores, stopwatch=bench.stopwatch
         )
-        artifact, recipe = _result(plan, trial)
-        report, found = _measure(bench, trial, artifact, recipe, said)
+        _result(plan, trial)  # raises where there is nothing to publish, before the test part is judged
+        settled = judge_on_test(
+            trial, plan=plan, judge=bench.judge, executor=bench.executor, source=bench.source
+        )
+        artifact, recipe = _result(plan, settled.trial)
+        report, found = _measure(bench, settled)
     code = exit_code(report.gate, user_set=plan.budgets.set_by_user)
-    folder = plan.out
-    if code in (ExitCode.BUDGET_MISSED, ExitCode.INCONCLUSIVE):
-        folder = cache_folder() / "failed" / plan.out.name
-    _publish(plan, folder, artifact, recipe, report, found, render, replace=folder != plan.out)
-    published = folder if folder == plan.out or plan.settings.values.keep_failed else None
-    return Outcome(folder=published, report=report, evidence=found, exit_code=code)
+    missed = code in (ExitCode.BUDGET_MISSED, ExitCode.INCONCLUSIVE)
+    folder = cache_folder() / "failed" / plan.out.name if missed else plan.out
+    with progress.track("keep the artifact" if missed else "publish"):
+        _publish(plan, folder, artifact, recipe, report, found, render, replace=missed)
+    return Outcome(
+        folder=folder if not missed or plan.settings.values.keep_failed else None,
+        kept=folder if missed else None,
+        report=report,
+        evidence=found,
+        exit_code=code,
+    )
 
 
 def set_up(plan: Plan, splits: Splits, work: Path, progress: Progress) -> Bench:
@@ -123,14 +137,15 @@ def set_up(plan: Plan, splits: Splits, work: Path, progress: Progress) -> Bench:
     executor.inputs = tuple(Spec(name=one.name, dtype=one.dtype, shape=one.shape) for one in inputs)
     executor.processor = base.artifact.folder
     preprocessor = load_preprocessor(base.artifact.folder, task=plan.model.task, inputs=inputs)
+    judge = Judge(plan=plan, splits=splits, base=base.artifact, preprocessor=preprocessor, progress=progress)
+    told = check_data(plan.model.folder, base.artifact.folder, preprocessor, splits, note=progress.note)
     return Bench(
+        told=[*check_baseline(judge), *told],
         plan=plan,
         splits=splits,
         base=base,
         executor=executor,
-        judge=Judge(
-            plan=plan, splits=splits, base=base.artifact, preprocessor=preprocessor, progress=progress
-        ),
+        judge=judge,
         stopwatch=_stopwatch(plan, base.artifact, preprocessor, progress),
     )
 
@@ -175,14 +190,13 @@ def _result(plan: Plan, trial: Trial) -> tuple[Artifact, Recipe]:
     return trial.base.artifact, plan.base
 
 
-def _measure(
-    bench: Bench, trial: Trial, artifact: Artifact, recipe: Recipe, said: Sequence[str]
-) -> tuple[Report, Evidence]:
-    plan = bench.plan
-    accuracy, plain = _judged(bench, artifact, recipe)
+def _measure(bench: Bench, settled: Settled) -> tuple[Report, Evidence]:
+    plan, trial = bench.plan, settled.trial
+    artifact, recipe = _result(plan, trial)
+    accuracy, plain = settled.accuracy, settled.uncalibrated
     other = elsewhere(bench.judge, artifact.graph, recipe, task=plan.model.task)
     notes = [
-        *said,
+        *bench.told,
         *told_beside(plain, accuracy),
         *told_elsewhere(other),
         *told_tokens(artifact.folder, bench.base.artifact.folder, bench.splits.test.rows),
@@ -229,19 +243,6 @@ def _measure(
     )
 
 
-def _judged(bench: Bench, artifact: Artifact, recipe: Recipe) -> tuple[Accuracy, Uncalibrated | None]:
-    """The result's accuracy on the test split and, in the same pass, that of its bits by plain rounding."""
-    size = graph_bytes(artifact.graph)
-    plain = plainly_rounded(
-        recipe, bench.executor, bench.source, digest=bench.plan.model.digest, size_bytes=size
-    )
-    graphs = {RESULT: (artifact.graph, recipe.runtime)}
-    if plain:
-        graphs[plain.recipe.name] = (plain.artifact.graph, plain.recipe.runtime)
-    found = bench.judge.on_test(graphs)
-    return found[RESULT], uncalibrated(plain, found)
-
-
 def _operators(bench: Bench, artifact: Artifact, recipe: Recipe) -> Operators | None:
     """Latency by operator, where the target is this host."""
     if bench.plan.differences:
@@ -258,11 +259,12 @@ def _operators(bench: Bench, artifact: Artifact, recipe: Recipe) -> Operators | 
 
 def _savings(bench: Bench, operators: Operators | None) -> list[SavingLine]:
     """What pruning the original would save; of a structure that no step prunes, nothing."""
-    model = bench.plan.model
+    model, progress = bench.plan.model, bench.stopwatch.progress
     try:
-        return saving_lines(model.folder, model.task, parameters=model.parameters, operators=operators)
+        with progress.track("look for what pruning would save"):
+            return saving_lines(model.folder, model.task, parameters=model.parameters, operators=operators)
     except CompressError as error:
-        bench.stopwatch.progress.note(f"what pruning would save is not known: {error.message}")
+        progress.note(f"what pruning would save is not known: {error.message}")
         return []
 
 

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 
 from compress.core.errors import CompressError
+from compress.core.locks import exclusive
 from compress.core.paths import refuse_unwritable, unwritable, whole_file
+from compress.core.seal import is_whole, resume_point
 from compress.data.sample import sample_texts
 from compress.data.unlabelled import load_unlabelled
 from compress.model.arithmetic import has_bfloat16
@@ -21,7 +23,7 @@ from compress.model.sizes import text_sizes
 from compress.pipeline.cache import cache_folder, step_key
 from compress.runtime.conversations import ConversationWriter
 from compress.runtime.limits import max_tokens
-from compress.runtime.text import load_tokenizer
+from compress.runtime.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,16 +108,21 @@ def _kept(model: Model, wanted: Wanted, texts: list[str], progress: Progress) ->
     config = {"length": wanted.length, "seed": wanted.seed}
     key = step_key(model.digest, step="sample", config=config, inputs={"texts": read})
     folder, rows = cache_folder() / "sampled" / key, _rows(model, wanted.length)
+    folder.mkdir(parents=True, exist_ok=True)
     sizes = [min(rows, wanted.count - start) for start in range(0, wanted.count, rows)]
     files = [folder / f"{number}-{size}.json" for number, size in enumerate(sizes)]
-    with progress.track("write texts", total=wanted.count * wanted.length) as advance:
+    lock = folder.with_name(f"{key}.lock")
+    with (
+        exclusive(lock, waiting=lambda: progress.note("another run writes these texts: waiting for it")),
+        progress.track("write texts", total=wanted.count * wanted.length) as advance,
+    ):
         writer = None
         for number, (file, size) in enumerate(zip(files, sizes, strict=True)):
-            if file.exists():
+            if is_whole(file):
                 advance(size * wanted.length)
                 continue
             writer = writer or Writer(model, texts)
-            with whole_file(file) as part:
+            with resume_point(file) as part:
                 part.write_text(json.dumps(writer.batch(number, size, wanted, advance)), encoding="utf8")
     return files
 

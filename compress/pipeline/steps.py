@@ -82,6 +82,22 @@ def _exported(steps: tuple[Step, ...], *, decoder: bool) -> tuple[Step, ...]:
     return (*steps[:first], Step(name=EXPORT), Step(name=FUSE), *steps[first:])
 
 
+def learns(recipe: Recipe) -> bool:
+    """Whether a step fits weights to the calibration rows, so that these rows flatter the result."""
+    bound = [bind(step) for step in recipe.steps]
+    return any(getattr(one.implementation, "learns", _never)(one.config) for one in bound)
+
+
+def heals(recipe: Recipe) -> bool:
+    """Whether a step trains the model on the calibration rows."""
+    return any(step.name.startswith("heal.") for step in recipe.steps)
+
+
+def _never(config: Frozen) -> bool:
+    del config
+    return False
+
+
 def result_kind(recipe: Recipe) -> ArtifactKind:
     """The kind of artifact that a recipe's last step makes."""
     return bind(recipe.steps[-1]).implementation.PRODUCES

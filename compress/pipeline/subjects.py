@@ -35,6 +35,10 @@ class Subject:
     folder: Path
     task: str
     runtime: str
+    source: str = ""
+    """The digest of the checkpoint that it is or was made from, where that is known."""
+    compressed: bool = False
+    """Whether it is more than an export of that checkpoint."""
 
     @property
     def graph(self) -> Path:
@@ -97,6 +101,13 @@ def find_subject(ref: str, *, task: str | None, offline: bool, note: Callable[[s
     folder = Path(ref)
     if (folder / MANIFEST).is_file():
         manifest = read_manifest(folder)
-        return Subject(name=ref, folder=folder, task=manifest.task, runtime=manifest.runtime)
+        return Subject(
+            name=ref,
+            folder=folder,
+            task=manifest.task,
+            runtime=manifest.runtime,
+            source=manifest.source.digest,
+            compressed=not all(step.name.startswith("export.") for step in manifest.recipe.steps),
+        )
     model = resolve(ref, task=task, offline=offline, cache=cache_folder(), note=note)
-    return Subject(name=ref, folder=model.folder, task=model.task, runtime="torch")
+    return Subject(name=ref, folder=model.folder, task=model.task, runtime="torch", source=model.digest)

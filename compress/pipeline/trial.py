@@ -1,17 +1,18 @@
-"""Try each candidate: accuracy on the calibration split, speed in turn with both baselines, a choice."""
+"""Try each candidate: accuracy on the choice part, speed in turn with both baselines, a choice."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from compress.core.allowance import allowed_drop
 from compress.pipeline.choose import Choice, Limits, Tried, choose
 from compress.pipeline.contenders import FP32, Candidate, working
+from compress.pipeline.forecast import Forecast, forecast
 from compress.pipeline.workloads import headline_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from compress.core.report import Accuracy, Ratio
     from compress.pipeline.estimate import Estimator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What was found of the candidates on the calibration split."""
+    """What was found of the candidates on the choice part."""
 
     base: Made
     baseline: float
@@ -38,12 +39,27 @@ class Trial:
     @property
     def winner(self) -> Candidate | None:
         """The chosen candidate; None where nothing beat fp32."""
-        named = [one for one in self.candidates if one.recipe.name == self.choice.winner]
-        return named[0] if named else None
+        return self._named(self.choice.winner)
+
+    @property
+    def fallback(self) -> Candidate | None:
+        """The candidate that takes the winner's place if it fails the gate; None: there is none."""
+        return self._named(self.choice.fallback)
+
+    def settled(self, name: str, why: str) -> Trial:
+        """Return the trial after the gate: `name` is published, and `why` says what became of the winner."""
+        if name == self.choice.winner:
+            return self
+        reasons = {str(self.choice.winner): why, name: f"kept instead of '{self.choice.winner}'"}
+        choice = replace(self.choice, winner=name, why=self.choice.why | reasons, fallback=None)
+        return replace(self, choice=choice)
+
+    def _named(self, name: str | None) -> Candidate | None:
+        return next((one for one in self.candidates if one.recipe.name == name), None)
 
 
 class Scores:
-    """The accuracy of candidates on the calibration split, each judged once."""
+    """The accuracy of candidates on the choice part, each judged once."""
 
     def __init__(self, plan: Plan, judge: Judge) -> None:
         self._plan, self._judge = plan, judge
@@ -51,15 +67,19 @@ class Scores:
 
     def of(self, candidates: Sequence[Candidate]) -> dict[str, Accuracy]:
         """By name."""
-        self._found |= self._judge.on_calibration(
+        self._found |= self._judge.on_choice(
             [one for one in candidates if one.recipe.name not in self._found]
         )
         return {one.recipe.name: self._found[one.recipe.name] for one in candidates}
 
     def keeps(self, candidate: Candidate) -> bool:
-        """Whether a candidate loses no more than is allowed."""
+        """Whether a candidate is foreseen to lose no more than is allowed."""
         (score,) = self.of([candidate]).values()
-        return score.drop <= self.limits(score.baseline).drop
+        return self.forecast(score).bound <= self.limits(score.baseline).drop
+
+    def forecast(self, score: Accuracy) -> Forecast:
+        """Foresee the bound that the test part will have."""
+        return forecast(score, share=self._judge.splits.share)
 
     def limits(self, baseline: float) -> Limits:
         """What candidates must keep to, where the fp32 graph reaches `baseline`."""
@@ -85,7 +105,8 @@ def run_trial(
     ratios = {} if plan.chosen_by_user else stopwatch.compare(fit)
     drops = {name: score.drop for name, score in found.items()}
     baseline = next((score.baseline for score in found.values()), float("nan"))
-    tried = [_tried(one, drops, ratios.get(FP32, {})) for one in candidates]
+    forecasts = {name: scores.forecast(score) for name, score in found.items()}
+    tried = [_tried(one, drops, forecasts, ratios.get(FP32, {})) for one in candidates]
     return Trial(
         base=base,
         baseline=baseline,
@@ -103,11 +124,22 @@ def _choice(plan: Plan, tried: Sequence[Tried], limits: Limits) -> Choice:
     return choose(tried, limits, headline=headline_of(plan.kind))
 
 
-def _tried(candidate: Candidate, drops: dict[str, float], ratios: dict[str, dict[str, Ratio]]) -> Tried:
+def _tried(
+    candidate: Candidate,
+    drops: Mapping[str, float],
+    forecasts: Mapping[str, Forecast],
+    ratios: Mapping[str, Mapping[str, Ratio]],
+) -> Tried:
     name = candidate.recipe.name
     if candidate.error:
         return Tried(name=name, error=candidate.error)
-    return Tried(name=name, size_bytes=candidate.size_bytes, drop=drops[name], speedup=ratios.get(name))
+    return Tried(
+        name=name,
+        size_bytes=candidate.size_bytes,
+        drop=drops[name],
+        forecast=forecasts[name],
+        speedup=ratios.get(name),
+    )
 
 
 def _limits(plan: Plan, metric: str, baseline: float) -> Limits:

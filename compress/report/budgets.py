@@ -44,7 +44,7 @@ def value(number: float, line: BudgetLine, report: Report) -> str:
         return fmt.drop(number, report.accuracy.metric if report.accuracy else "")
     if key(line) in ("max_size", "max_memory"):
         return fmt.size(number)
-    return fmt.milliseconds(number) if key(line) == "max_latency" else fmt.factor(number)
+    return fmt.milliseconds(number) if key(line) == "max_latency" else fmt.gain(number)
 
 
 def limit(line: BudgetLine, report: Report) -> str:

@@ -78,7 +78,7 @@ def candidate_figures(report: Report, evidence: Evidence) -> list[Figure]:
     unit = "percent lost" if fmt.is_relative(metric) else "points lost"
     budget = budgets.find(report, "max_drop")
     limit = None if budget is None else 100 * budget
-    axes = partial(Axes, x=f"{unit}, calibration split", limit=limit, limit_label="over budget")
+    axes = partial(Axes, x=f"{unit}, choice part", limit=limit, limit_label="over budget")
     judged = [(number, line) for number, line in numbered if line.drop is not None]
     fast = [_speed_dot(number, line) for number, line in judged if line.vs_onnxruntime_fp32]
     small = [_size_dot(number, line) for number, line in judged if line.size_bytes is not None]

@@ -68,7 +68,7 @@ def _seconds(one: Compared) -> Cell:
 
 
 def speedups(comparison: Comparison) -> Table:
-    """How many times faster than the first each model is, by workload, with its interval."""
+    """How many times faster or slower than the first each model is, by workload, with its interval."""
     first, *others = comparison.models
     names = list(comparison.workloads)
     rows = [
@@ -79,7 +79,7 @@ def speedups(comparison: Comparison) -> Table:
         for one in others
     ]
     marked = "" if comparison.target.measured else " (estimated)"
-    title = f"Times as fast as {fmt.clean(first.name, 80)}{marked}"
+    title = f"Speed against {fmt.clean(first.name, 80)}{marked}"
     shapes = [f"{name} ({shape.batch} x {shape.length})" for name, shape in comparison.workloads.items()]
     return Table(title, ("model", *shapes), tuple(rows))
 

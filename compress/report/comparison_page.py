@@ -9,7 +9,7 @@ from compress.report import comparison as words
 from compress.report import format as fmt
 from compress.report.charts import Limit, Row, bars, intervals
 from compress.report.figures import figure, sample_figures
-from compress.report.html import environment
+from compress.report.html import render_page
 from compress.report.names import with_short_names
 from compress.report.target import sentence
 
@@ -24,28 +24,25 @@ _NAME = 28
 def render_comparison(comparison: Comparison) -> str:
     """The page. Every text from outside is escaped by the template engine."""
     found = with_short_names(comparison)
-    return (
-        environment()
-        .get_template("comparison.html.j2")
-        .render(
-            found=found,
-            best=words.best(found),
-            conditions=sentence(found.target),
-            models=words.table(found),
-            speedups=words.speedups(found),
-            costs=words.costs(found),
-            speed=_speedups(found),
-            accuracy=_losses(found),
-            bars=_bars(found),
-            samples=sample_figures(found.samples),
-            facts=fmt.facts(found.data),
-        )
-    )
+    context = {
+        "found": found,
+        "best": words.best(found),
+        "conditions": sentence(found.target),
+        "models": words.table(found),
+        "speedups": words.speedups(found),
+        "costs": words.costs(found),
+        "speed": _speedups(found),
+        "accuracy": _losses(found),
+        "bars": _bars(found),
+        "samples": sample_figures(found.samples),
+        "facts": fmt.facts(found.data),
+    }
+    return render_page("comparison.html.j2", context)
 
 
 def _speedups(found: Comparison) -> list[Figure]:
     rows = [
-        Row(f"{_short(one.name)}, {workload}", "c-result", r.value, fmt.factor(r.value), r.low, r.high)
+        Row(f"{_short(one.name)}, {workload}", "c-result", r.value, fmt.gain(r.value), r.low, r.high)
         for one in found.models[1:]
         for workload, r in (one.speedup or {}).items()
     ]

@@ -76,7 +76,7 @@ def style(contender: str) -> str:
 def speedup_figure(report: Report, evidence: Evidence) -> Figure | None:
     """Speedups with their intervals, and the line where nothing is gained."""
     rows = [
-        Row(f"{workload} vs {fmt.contender(base)}", "c-result", r.value, fmt.factor(r.value), r.low, r.high)
+        Row(f"{workload} vs {fmt.contender(base)}", "c-result", r.value, fmt.gain(r.value), r.low, r.high)
         for workload, base, r in tables.ratios(report, evidence)
     ]
     if not rows:

@@ -74,14 +74,25 @@ def factor(value: float | None) -> str:
     return ABSENT if value is None else f"{_ratio(value)}{TIMES}"
 
 
+def gain(value: float | None, worse: str = "slower") -> str:
+    """How many times better something is, or how many times worse: `2.71x`, `20.2x slower`."""
+    if value is None or value >= 1 or value <= 0:
+        return factor(value)
+    return f"{factor(1 / value)} {worse}"
+
+
 def _ratio(value: float) -> str:
     return f"{value:.2f}" if 0.05 <= value < 10 else significant(value)
 
 
 def interval(ratio: Ratio | None) -> str:
-    """A ratio with its interval in brackets."""
+    """How many times faster something is, with its interval in brackets: `2.71x (2.39-2.84)`; of what is
+    slower, how many times that is: `20.2x slower (18.1-22.0)`.
+    """
     if ratio is None:
         return ABSENT
+    if ratio.low > 0 and ratio.value < 1:
+        return f"{gain(ratio.value)} ({_ratio(1 / ratio.high)}{DASH}{_ratio(1 / ratio.low)})"
     return f"{factor(ratio.value)} ({_ratio(ratio.low)}{DASH}{_ratio(ratio.high)})"
 
 

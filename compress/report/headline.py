@@ -65,8 +65,8 @@ def _smaller(report: Report) -> str:
     ratio = size_ratio(report)
     if ratio is None:
         return ""
-    word = "smaller" if ratio >= 1 else "the size"
-    return f"{fmt.factor(ratio)} {word} ({fmt.size(report.result.size_bytes)})"
+    times = f"{fmt.factor(ratio)} smaller" if ratio >= 1 else fmt.gain(ratio, "larger")
+    return f"{times} ({fmt.size(report.result.size_bytes)})"
 
 
 def _faster(report: Report) -> str:
@@ -76,6 +76,8 @@ def _faster(report: Report) -> str:
     if ratio is None:
         return ""
     estimated = "" if report.target.measured else "an estimated "
+    if ratio.value < 1:
+        return f"{estimated}{fmt.gain(ratio.value)} than {fmt.contender(name)}"
     return f"{estimated}{fmt.factor(ratio.value)} the throughput of {fmt.contender(name)}"
 
 

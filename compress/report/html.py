@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from compress.core.visible import visible
 from compress.report import bytes_figures, cost, figures, reproduce, sensitivity, tables, time_figures
 from compress.report import format as fmt
 from compress.report.headline import headline, size_ratio
 from compress.report.target import sentence
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from compress.core.report import Evidence, Ratio, Report
 
 
@@ -29,10 +32,15 @@ class Tile:
 
 def render_html(report: Report, evidence: Evidence) -> str:
     """The page. Every text from outside is escaped by the template engine."""
-    return environment().get_template("report.html.j2").render(**_context(report, evidence))
+    return render_page("report.html.j2", _context(report, evidence))
 
 
-def environment() -> Environment:
+def render_page(name: str, context: Mapping[str, object]) -> str:
+    """Render a template, with control characters of strangers' words shown."""
+    return visible(_environment().get_template(name).render(**context), keep="\n")
+
+
+def _environment() -> Environment:
     """The templates, with escaping on and undefined names refused."""
     found = Environment(
         loader=PackageLoader("compress.report"),
@@ -107,7 +115,7 @@ def _baseline(report: Report, key: str) -> float | None:
 
 def _size_tile(report: Report) -> Tile:
     before, ratio = _baseline(report, "size_bytes"), size_ratio(report)
-    change = f"{fmt.factor(ratio)} smaller" if ratio else ""
+    change = f"{fmt.gain(ratio, 'larger')}{' smaller' if ratio >= 1 else ''}" if ratio else ""
     return Tile("Size", fmt.size(report.result.size_bytes), fmt.size(before), change)
 
 
@@ -127,7 +135,8 @@ def _gain(ratio: Ratio | None) -> tuple[str, str]:
     """The change and its interval, empty where nothing was compared."""
     if ratio is None:
         return "", ""
-    return f"{fmt.factor(ratio.value)} as fast", f"95%: {fmt.factor(ratio.low)} to {fmt.factor(ratio.high)}"
+    word = " as fast" if ratio.value >= 1 else ""
+    return f"{fmt.gain(ratio.value)}{word}", f"95%: {fmt.gain(ratio.low)} to {fmt.gain(ratio.high)}"
 
 
 def _speed_tile(report: Report) -> Tile | None:

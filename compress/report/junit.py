@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from compress.core.errors import ExitCode
+from compress.core.visible import visible
 from compress.report import budgets
 from compress.report import format as fmt
 from compress.report.headline import headline
@@ -24,7 +25,8 @@ def render_junit(outcomes: Sequence[JobOutcome]) -> str:
         _suite(root, one)
     _count(root, list(root.iter("testcase")))
     ET.indent(root)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+    text = visible(ET.tostring(root, encoding="unicode"), keep="\n")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
 def _suite(root: ET.Element, one: JobOutcome) -> None:

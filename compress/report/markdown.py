@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from compress.core.visible import visible
 from compress.report import cost, reproduce, sensitivity, tables, time_figures
 from compress.report import format as fmt
 from compress.report.headline import headline
@@ -20,6 +21,9 @@ LIMIT = 60_000
 """Characters. GitHub refuses comments of more than 65,536."""
 
 _ROWS = 40
+_JOINER = "\u2060"
+"""GitHub looks for mentions and links in the rendered text: this character, which has no width, breaks them
+up. `clean` takes a stranger's out."""
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}
 
 
@@ -33,7 +37,7 @@ def render_markdown(report: Report, evidence: Evidence) -> str:
             left_out.append(title)
     if left_out:
         text += f"Left out for length, see `report.html`: {', '.join(left_out)}.\n"
-    return text.rstrip("\n") + "\n"
+    return visible(text.rstrip("\n") + "\n", keep=f"\n{_JOINER}")
 
 
 def _sections(report: Report, evidence: Evidence) -> list[tuple[str, str]]:
@@ -146,8 +150,9 @@ def _line(texts: Sequence[str], *, escaped: bool = False) -> str:
 def escape(text: str, limit: int = 400) -> str:
     """Text that Markdown shows as it is: no markup, no HTML, no mention of a user, no link."""
     text = _escaped(fmt.clean(text, limit))
-    # GitHub looks for mentions and links in the rendered text: a word joiner breaks them up.
-    return text.replace("@", "@\u2060").replace("://", ":\u2060//").replace("www.", "www\u2060.")
+    for sign, broken in (("@", f"@{_JOINER}"), ("://", f":{_JOINER}//"), ("www.", f"www{_JOINER}.")):
+        text = text.replace(sign, broken)
+    return text
 
 
 def _escaped(text: str) -> str:

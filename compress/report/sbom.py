@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from compress.core.artifact import GRAPH_NAME
+from compress.core.distribution import DISTRIBUTION
 from compress.core.paths import file_digest
 from compress.report import format as fmt
 from compress.report.headline import gains
@@ -200,7 +201,8 @@ def _library(name: str, version: str) -> Json:
     component: Json = {"type": "platform" if name == "python" else "library", "bom-ref": f"library:{name}"}
     component |= {"name": fmt.clean(name), "version": fmt.clean(version)}
     if component["type"] == "library":
-        component["purl"] = f"pkg:pypi/{quote(name.lower().replace('_', '-'))}@{quote(version)}"
+        package = DISTRIBUTION if name == "compress" else name.lower().replace("_", "-")
+        component["purl"] = f"pkg:pypi/{quote(package)}@{quote(version)}"
     return component
 
 

@@ -206,7 +206,7 @@ def free(title: str, rows: Iterable[Mapping[str, object]]) -> Table:
 
 
 def _ratio(ratio: Ratio) -> tuple[Cell, Cell, Cell]:
-    value, low, high = (Cell(fmt.factor(x), x) for x in (ratio.value, ratio.low, ratio.high))
+    value, low, high = (Cell(fmt.gain(x), x) for x in (ratio.value, ratio.low, ratio.high))
     return value, low, high
 
 

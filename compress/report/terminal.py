@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from compress.core.visible import visible
 from compress.report import format as fmt
 from compress.report import tables
 from compress.report.headline import headline
@@ -50,7 +51,8 @@ def as_text(renderables: Sequence[RenderableType], width: int = 100) -> str:
     console = Console(file=file, width=width, color_system=None)
     for renderable in renderables:
         console.print(renderable)
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+    text = visible(file.getvalue(), keep="\n")
+    return "\n".join(line.rstrip() for line in text.split("\n")).rstrip("\n") + "\n"
 
 
 def verdict(report: Report) -> Text:
@@ -90,7 +92,8 @@ def _gain(report: Report, evidence: Evidence, key: str, baseline: str) -> str:
     before, after = fmt.figure(figures[baseline], key), fmt.figure(report.result, key)
     if not before or not after:
         return ""
-    return fmt.factor(after / before if key in _RISING else before / after)
+    worse = {"size_bytes": "larger", "peak_rss_bytes": "more"}.get(key, "slower")
+    return fmt.gain(after / before if key in _RISING else before / after, worse)
 
 
 def _measured(report: Report, evidence: Evidence, workload: str, baseline: str) -> Ratio | None:

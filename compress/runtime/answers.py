@@ -15,7 +15,7 @@ from compress.runtime.next_token import next_tokens
 from compress.runtime.outputs import logits_of
 from compress.runtime.qa import best_answer, start_end
 from compress.runtime.text import TextPreprocessor
-from compress.runtime.tokens import find_spans, word_tags
+from compress.runtime.tokens import find_spans, joined_spans, tags_of_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,15 +48,19 @@ def logits(engine: Engine, rows: Sequence[Row], batch_size: int) -> np.ndarray:
 
 
 def spans(engine: Engine, rows: Sequence[Row], batch_size: int) -> list[list[Any]]:
-    """Of each text its spans, as `find_spans` gives them; of each list of words their tags."""
-    names = label_names(engine.config)
+    """Of each text its spans, as `find_spans` gives them; of each list of words their tags. What is longer
+    than the model takes is read in windows that overlap.
+    """
+    names, overlap = label_names(engine.config), _text(engine).overlap
     found: list[list[Any]] = []
-    for row, encoding, values in _encoded(engine, rows, batch_size):
+    for row, windows in _windowed(engine, rows, batch_size):
         if "tokens" in row:
-            tags = word_tags(values, encoding)
+            tags = tags_of_words(windows, overlap)
             found.append([names.get(tags.get(word, -1), "O") for word in range(len(row["tokens"]))])
-        else:
-            found.append(find_spans(values, encoding, text=str(row["text"]), names=names))
+            continue
+        text = str(row["text"])
+        parts = [find_spans(values, encoding, text=text, names=names) for encoding, values in windows]
+        found.append(joined_spans([span for part in parts for span in part]) if len(parts) > 1 else parts[0])
     return found
 
 
@@ -81,8 +85,9 @@ def replies(engine: Engine, rows: Sequence[Row], batch_size: int) -> list[dict[s
     found = []
     for row, windows in zip(rows, text.windows(rows), strict=True):
         judged = []
-        for start in range(0, len(windows), batch_size):
-            part = windows[start : start + batch_size]
+        size = _size(engine, batch_size)
+        for start in range(0, len(windows), size):
+            part = windows[start : start + size]
             outputs = engine.runner.run(text.batch(part))
             begins, ends = (text.unpadded(array, part) for array in start_end(outputs))
             judged += list(zip(begins, ends, part, strict=True))
@@ -105,13 +110,33 @@ def _encoded(
     engine: Engine, rows: Sequence[Row], batch_size: int
 ) -> Iterator[tuple[Row, Encoding, np.ndarray]]:
     """Each row, its encoding, and the logits (T, ...) of its tokens without padding."""
+    text, size = _text(engine), _size(engine, batch_size)
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        encodings = text.cut(text.encodings(part))
+        yield from zip(part, encodings, _logits(engine, encodings), strict=True)
+
+
+def _windowed(
+    engine: Engine, rows: Sequence[Row], batch_size: int
+) -> Iterator[tuple[Row, list[tuple[Encoding, np.ndarray]]]]:
+    """Each row, and its windows with the logits (T, ...) of their tokens without padding."""
+    groups, size = _text(engine).windows(rows), _size(engine, batch_size)
+    windows = [window for group in groups for window in group]
+    parts = [windows[start : start + size] for start in range(0, len(windows), size)]
+    arrays = iter([array for part in parts for array in _logits(engine, part)])
+    for row, group in zip(rows, groups, strict=True):
+        yield row, [(window, next(arrays)) for window in group]
+
+
+def _logits(engine: Engine, encodings: Sequence[Encoding]) -> list[np.ndarray]:
     text = _text(engine)
-    for start in range(0, len(rows), batch_size):
-        part = rows[start : start + batch_size]
-        encodings = text.encodings(part)
-        outputs = engine.runner.run(text.batch(encodings))
-        arrays = text.unpadded(logits_of(outputs), encodings)
-        yield from zip(part, encodings, arrays, strict=True)
+    return text.unpadded(logits_of(engine.runner.run(text.batch(encodings))), encodings)
+
+
+def _size(engine: Engine, batch_size: int) -> int:
+    """Texts at once: one where the graph takes no mask and would read padding as text."""
+    return batch_size if _text(engine).mixed_lengths else 1
 
 
 def _text(engine: Engine) -> TextPreprocessor:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from math import gcd
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from compress.core.errors import CompressError
+from compress.core.media_files import read_sound
 from compress.runtime.preprocess import refuse_unknown
 from compress.runtime.processors import processor_settings, unsupported
 from compress.runtime.spectral import mel_filters, power_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from compress.graph.session import TensorSpec
 
@@ -103,17 +103,7 @@ def read_audio(value: Any, rate: int) -> np.ndarray:
         return resampled(np.asarray(value[0], dtype=np.float32), int(value[1]), rate)
     if isinstance(value, np.ndarray | list):
         return np.asarray(value, dtype=np.float32)
-    import soundfile
-
-    try:
-        source = io.BytesIO(value) if isinstance(value, bytes) else str(value)
-        samples, found = soundfile.read(source, dtype="float32", always_2d=True)
-    except (OSError, RuntimeError, TypeError) as error:
-        name = "a sound" if isinstance(value, bytes) else value
-        reason = str(error).splitlines()[0]
-        raise CompressError(
-            "data-unreadable", f"{name} cannot be read: {reason}", hint="mend or remove the file"
-        ) from None
+    samples, found = read_sound(value if isinstance(value, bytes) else Path(value))
     if not len(samples):
         raise CompressError("data-unreadable", f"{value} holds no sound", hint="remove the file")
     return resampled(samples.mean(axis=1), found, rate)

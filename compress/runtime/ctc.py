@@ -57,7 +57,7 @@ def load_ctc(folder: Path) -> CtcDecoder:
 
 
 def _subwords(folder: Path, blank: int) -> CtcDecoder:
-    from compress.runtime.text import load_tokenizer
+    from compress.runtime.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(folder)
     return CtcDecoder(blank=blank, text=lambda path: str(tokenizer.decode(list(path))).strip())

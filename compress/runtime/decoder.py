@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import tempfile
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compress.core.artifact import GRAPH_NAME
 from compress.core.cores import usable_cores
 from compress.core.errors import CompressError
+from compress.core.visible import visible
 from compress.graph.cached import SETTINGS
-from compress.runtime.files import read_settings
+from compress.graph.trust import check_graph
+from compress.runtime.chat import ChatTemplate
+from compress.runtime.genai_settings import read_genai_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Sequence
+
+    from compress.runtime.genai_settings import GenaiSettings
 
 
 class Decoder:
@@ -25,45 +34,29 @@ class Decoder:
         """Load the folder; `threads` 0 is one for each core that this process may use.
 
         Raises:
-            CompressError: the runtime is not installed, or cannot load the folder.
+            CompressError: The runtime is not installed or cannot load the folder, or the folder's settings
+                or graph are not to be trusted.
         """
-        self._genai, self._folder = _runtime(), folder
-        config = self._genai.Config(str(folder))
-        # The runtime takes tokens like the padding at the end of a prompt for padding, also where that is
-        # the end of a turn. There is none here, one prompt at a time.
-        config.overlay(json.dumps({"model": {"pad_token_id": -1}}))
-        config.overlay(json.dumps(_with_threads(threads or usable_cores())))
-        try:
-            self._model = self._genai.Model(config)
-        except Exception as error:  # the runtime's exceptions share no base class but this one
-            reason = " ".join(str(error).split())[:300]
-            message = f"onnxruntime-genai cannot load {folder}: {reason}"
-            raise CompressError("graph-unloadable", message, hint="see `compress doctor`") from error
-        written = json.loads((folder / SETTINGS).read_text(encoding="utf8"))["model"]
-        ends = written.get("eos_token_id")
-        self.context_length = int(written["context_length"])
+        settings = read_genai_settings(folder)
+        check_graph(folder / GRAPH_NAME)
+        self._genai, self._folder = genai_runtime(), folder
+        self._model = _load(self._genai, folder, settings, threads or usable_cores())
+        self.context_length = settings.model.context_length
         # A state of fixed size, unlike keys and values, does not tell what it was some tokens ago.
-        self._rewinds = not _keeps_states(written["decoder"])
-        self.end_ids = frozenset(ends if isinstance(ends, list) else [ends]) - {None}
+        self._rewinds = not settings.keeps_states
+        self.end_ids = settings.end_ids
 
     def chat(self, prompt: str) -> str:
-        """One turn of a user in the template of the model's conversations, ready for its answer.
+        """Write one turn of a user in the template of the model's conversations, ready for its answer.
 
         Raises:
-            CompressError: the model has no template.
+            CompressError: The model has no template, or it fails or exceeds its limits.
         """
-        turns = json.dumps([{"role": "user", "content": prompt}])
-        # Asked here and not of the runtime, which has crashed (not raised) where there is none.
-        if not _has_template(self._folder):
-            message = "this model's conversations have no template"
-            raise CompressError("chat-unsupported", message, hint="leave chat out")
-        try:
-            tokenizer = self._genai.Tokenizer(self._model)
-            return str(tokenizer.apply_chat_template(turns, add_generation_prompt=True))
-        except Exception as error:  # the runtime's exceptions share no base class but this one
-            reason = " ".join(str(error).split())[:200]
-            message = f"this model's conversations have no template that can be used: {reason}"
-            raise CompressError("chat-unsupported", message, hint="leave chat out") from error
+        return self._template.render([{"role": "user", "content": prompt}])
+
+    @cached_property
+    def _template(self) -> ChatTemplate:
+        return ChatTemplate(self._folder)
 
     def session(self, ids: Sequence[int] | np.ndarray, *, longest: int, **search: Any) -> Session:
         """Read a prompt (T,); at most `longest` tokens, those of the prompt among them, will follow.
@@ -71,16 +64,16 @@ class Decoder:
         `search` are the runtime's options (`do_sample`, `temperature`, `top_p`, `top_k`, `random_seed`).
 
         Raises:
-            CompressError: the prompt is empty or too long for the model.
+            CompressError: The prompt is empty or too long for the model, or the runtime fails on it.
         """
         prompt = np.asarray(ids, dtype=np.int32).ravel()
-        if not 0 < len(prompt) < self.context_length:
-            message = f"a prompt of {len(prompt)} tokens, expected 1 to {self.context_length - 1}"
-            raise CompressError("prompt-length", message, hint="shorten the prompt")
+        self.refuse_length(len(prompt))
         longest = min(longest, self.context_length)
-        params = self._genai.GeneratorParams(self._model)
-        # The runtime would end at the end of a text; whether that ends the work is the caller's choice.
-        params.set_search_options(**{"do_sample": False, **search}, max_length=longest, min_length=longest)
+        with _runtime_errors():
+            params = self._genai.GeneratorParams(self._model)
+            # The runtime would end at the end of a text; whether that ends the work is the caller's choice.
+            limits = {"max_length": longest, "min_length": longest}
+            params.set_search_options(**{"do_sample": False, **search, **limits})
         return Session(
             lambda: self._genai.Generator(self._model, params),
             prompt=prompt,
@@ -88,17 +81,30 @@ class Decoder:
             rewinds=self._rewinds,
         )
 
+    def refuse_length(self, tokens: int) -> None:
+        """Refuse a prompt of so many tokens where the model cannot continue it.
 
-def _keeps_states(decoder: Mapping[str, Any]) -> bool:
-    """Whether some layer keeps a state of a short convolution or of linear attention."""
-    return "past_recurrent_names" in decoder["inputs"] or "conv" in decoder.get("layer_types", [])
+        Raises:
+            CompressError: it is empty or too long.
+        """
+        if not 0 < tokens < self.context_length:
+            message = f"a prompt of {tokens} tokens, expected 1 to {self.context_length - 1}"
+            raise CompressError("prompt-length", message, hint="shorten the prompt")
 
 
-def _has_template(folder: Path) -> bool:
-    """Whether a folder says how turns of a conversation are written."""
-    if (folder / "chat_template.jinja").exists():
-        return True
-    return bool(read_settings(folder / "tokenizer_config.json").get("chat_template"))
+@contextmanager
+def _runtime_errors() -> Iterator[None]:
+    """Tell what the runtime complains of in one line.
+
+    Raises:
+        CompressError: It failed.
+    """
+    try:
+        yield
+    except Exception as error:  # the runtime's exceptions share no base class but this one
+        reason = visible(" ".join(str(error).split())[:300])
+        message = f"onnxruntime-genai fails on this model: {reason}"
+        raise CompressError("artifact-broken", message, hint="make the artifact again") from error
 
 
 class Session:
@@ -114,8 +120,9 @@ class Session:
         self._read()
 
     def _read(self) -> None:
-        self._generator = self._begin()
-        self._generator.append_tokens(self._prompt)
+        with _runtime_errors():
+            self._generator = self._begin()
+            self._generator.append_tokens(self._prompt)
         self._length = len(self._prompt)
 
     @property
@@ -123,15 +130,24 @@ class Session:
         """Whether no token may follow."""
         return self._length >= self._longest
 
+    def append(self, ids: Sequence[int]) -> None:
+        """Read more of the prompt (T,)."""
+        more = np.asarray(ids, dtype=np.int32)
+        self._generator.append_tokens(more)
+        self._prompt = np.concatenate([self._prompt, more])
+        self._length += len(more)
+
     def next(self) -> int:
         """The next token."""
-        self._generator.generate_next_token()
-        self._length += 1
-        return int(self._generator.get_next_tokens()[0])
+        with _runtime_errors():
+            self._generator.generate_next_token()
+            self._length += 1
+            return int(self._generator.get_next_tokens()[0])
 
     def logits(self) -> np.ndarray:
         """Logits (V,) float32 of the next token, before it is chosen."""
-        found = np.asarray(self._generator.get_logits(), dtype=np.float32)
+        with _runtime_errors():
+            found = np.asarray(self._generator.get_logits(), dtype=np.float32)
         last: np.ndarray = found.reshape(-1, found.shape[-1])[-1]
         return last
 
@@ -142,14 +158,35 @@ class Session:
         if not self._rewinds:
             self._read()
             return
-        self._generator.rewind_to(len(self._prompt) - 1)
-        self._generator.append_tokens(self._prompt[-1:])
+        with _runtime_errors():
+            self._generator.rewind_to(len(self._prompt) - 1)
+            self._generator.append_tokens(self._prompt[-1:])
         self._length = len(self._prompt)
 
 
-def continuation(decoder: Decoder, ids: Sequence[int], *, tokens: int, **search: Any) -> Iterator[int]:
-    """The tokens that follow a prompt, at most `tokens`, until the text ends."""
-    session = decoder.session(ids, longest=len(ids) + tokens, **search)
+def in_parts(
+    decoder: Decoder, ids: Sequence[int], *, tokens: int, part: int, **search: Any
+) -> Iterator[int | None]:
+    """Continue a prompt in steps of bounded work, so that others can be served in between.
+
+    Args:
+        decoder: the model.
+        ids: the prompt's token ids (T,).
+        tokens: the most tokens that are written.
+        part: the most tokens of the prompt that are read in a step.
+        search: the runtime's options.
+
+    Yields:
+        None after each part of the prompt but the last, then the tokens, until the text ends.
+
+    Raises:
+        CompressError: the prompt is empty or too long for the model.
+    """
+    decoder.refuse_length(len(ids))
+    session = decoder.session(ids[:part], longest=len(ids) + tokens, **search)
+    for start in range(part, len(ids), part):
+        yield None
+        session.append(ids[start : start + part])
     while not session.is_full:
         token = session.next()
         if token in decoder.end_ids:
@@ -157,7 +194,12 @@ def continuation(decoder: Decoder, ids: Sequence[int], *, tokens: int, **search:
         yield token
 
 
-def _runtime() -> Any:
+def genai_runtime() -> Any:
+    """Import onnxruntime-genai with its reports to its maker turned off.
+
+    Raises:
+        CompressError: It is not installed.
+    """
     if importlib.util.find_spec("onnxruntime_genai") is None:
         message = "onnxruntime-genai, which runs decoders, is not installed"
         raise CompressError("runtime-missing", message, hint="pip install onnxruntime-genai")
@@ -168,5 +210,27 @@ def _runtime() -> Any:
     return onnxruntime_genai
 
 
-def _with_threads(threads: int) -> dict[str, Any]:
-    return {"model": {"decoder": {"session_options": {"intra_op_num_threads": threads}}}}
+def _load(genai: Any, folder: Path, settings: GenaiSettings, threads: int) -> Any:
+    """Load the model by the settings that were validated, from a folder that holds nothing else.
+
+    Why not from `folder`: the runtime would read the file again, which may have been exchanged since.
+    """
+    document = settings.document()
+    # The runtime takes tokens like the padding at the end of a prompt for padding, also where that is the
+    # end of a turn. There is none here, one prompt at a time.
+    document["model"]["pad_token_id"] = -1
+    document["model"]["decoder"].setdefault("session_options", {})["intra_op_num_threads"] = threads
+    try:
+        with tempfile.TemporaryDirectory() as view:
+            (Path(view) / _MODEL).symlink_to(folder.absolute(), target_is_directory=True)
+            document["model"]["decoder"]["filename"] = f"{_MODEL}/{GRAPH_NAME}"
+            (Path(view) / SETTINGS).write_text(json.dumps(document), encoding="utf8")
+            return genai.Model(genai.Config(view))
+    except Exception as error:  # the runtime's exceptions share no base class but this one
+        reason = " ".join(str(error).split())[:300]
+        message = f"onnxruntime-genai cannot load {folder}: {reason}"
+        raise CompressError("graph-unloadable", message, hint="see `compress doctor`") from error
+
+
+_MODEL = "model"
+"""The name of the link to the artifact's folder, beside the settings."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from compress.core.errors import CompressError
 from compress.core.paths import contained
-from compress.runtime.files import read_json, read_settings
+from compress.core.regular_files import read_bytes
+from compress.core.visible import visible
+from compress.runtime.files import read_modules, read_settings
 from compress.runtime.outputs import hidden_of
 from compress.runtime.pooling import pool, pooling_modes
+from compress.runtime.prompt import prompt_length
+from compress.runtime.schemas import LayerConfig, PoolingConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +34,10 @@ class Head:
     """The modules after the Transformer, in their order; without any, what `plain_embedding` does."""
 
     modules: tuple[Module, ...] = ()
+    width: int | None = None
+    """How many numbers of each embedding are given; None gives all."""
+    similarity: str = "cosine"
+    """How two embeddings are compared: by `cosine`, `dot`, `euclidean` or `manhattan`."""
 
     def apply(
         self,
@@ -49,18 +58,33 @@ class Head:
             vectors = self._through_modules(outputs, feeds, normalize)
         else:
             vectors = plain_embedding(outputs, feeds)
-        vectors = vectors.astype(np.float32, copy=False)
+        vectors = vectors[..., : self.width].astype(np.float32, copy=False)
         return unit(vectors) if normalize else vectors
+
+    def similarities(self, outputs: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Compare the first half of a batch with the second: float64 (B / 2,), larger for what is alike."""
+        unit_length = True if self.similarity == "cosine" else None
+        vectors = self.apply(outputs, feeds, normalize=unit_length).astype(np.float64)
+        first, second = np.split(vectors, 2)
+        if self.similarity in ("cosine", "dot"):
+            return np.asarray((first * second).sum(axis=-1))
+        order = 2 if self.similarity == "euclidean" else 1
+        return np.asarray(-np.linalg.norm(first - second, ord=order, axis=-1))
 
     def _through_modules(
         self, outputs: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray], normalize: bool | None
     ) -> np.ndarray:
         hidden = hidden_of(outputs)
         arrays = {"token_embeddings": hidden, "attention_mask": frame_mask(feeds, hidden.shape)}
-        for module in self.modules:
-            if normalize is not False or not isinstance(module, Normalize):
-                arrays = module(arrays)
-        return arrays["sentence_embedding"]
+        try:
+            for module in self.modules:
+                if normalize is not False or not isinstance(module, Normalize):
+                    arrays = module(arrays)
+            return arrays["sentence_embedding"]
+        except (LookupError, ValueError) as error:  # names and sizes that do not fit each other
+            reason = visible(str(error).splitlines()[0])
+            message = f"the modules of this model do not fit each other: {reason}"
+            raise CompressError("module-unsupported", message, hint="see modules.json") from error
 
 
 def plain_embedding(outputs: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -114,18 +138,19 @@ def load_head(folder: Path) -> Head:
     Raises:
         CompressError: a module is of an unsupported kind, leads out of the folder or lacks its weights.
     """
-    entries = read_json(folder / "modules.json") or []
     modules = []
-    for entry in sorted(entries, key=lambda entry: entry.get("idx", 0)):
-        kind = str(entry["type"]).rpartition(".")[2]
+    for entry in read_modules(folder):
+        kind = entry.type.rpartition(".")[2]
         if kind not in ("Transformer", "Dropout"):
-            modules.append(_module(kind, contained(folder, entry.get("path") or "")))
-    return Head(tuple(modules))
+            modules.append(_module(kind, contained(folder, entry.path), model=folder))
+    use = read_settings(folder / "config_sentence_transformers.json")
+    similarity = use.get("similarity_fn_name") or "cosine"
+    return Head(tuple(modules), width=use.get("truncate_dim"), similarity=similarity)
 
 
-def _module(kind: str, folder: Path) -> Module:
+def _module(kind: str, folder: Path, *, model: Path) -> Module:
     kinds: dict[str, Callable[[Path], Module]] = {
-        "Pooling": Pooling,
+        "Pooling": partial(Pooling, model=model),
         "Dense": Dense,
         "Normalize": Normalize,
         "LayerNorm": LayerNorm,
@@ -137,14 +162,20 @@ def _module(kind: str, folder: Path) -> Module:
 
 
 class Pooling:
-    """Tokens to one vector; concatenates if there are several modes."""
+    """Tokens to one vector; concatenates if there are several modes.
 
-    def __init__(self, folder: Path) -> None:
-        self._modes = pooling_modes(read_settings(folder / "config.json"))
+    `model` is the folder of the whole model, whose default prompt may be left out (`include_prompt`).
+    """
+
+    def __init__(self, folder: Path, *, model: Path) -> None:
+        config = read_settings(folder / "config.json", PoolingConfig)
+        self._modes = pooling_modes(config)
+        self._skipped = 0 if config.get("include_prompt", True) else prompt_length(model)
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """Add `sentence_embedding`."""
-        vectors = pool(arrays["token_embeddings"], arrays["attention_mask"], self._modes)
+        hidden, mask = arrays["token_embeddings"], arrays["attention_mask"]
+        vectors = pool(hidden, mask, self._modes, skipped=self._skipped)
         return arrays | {"sentence_embedding": vectors}
 
 
@@ -152,8 +183,8 @@ class Dense:
     """A linear layer with an activation, of the vectors or of the tokens."""
 
     def __init__(self, folder: Path) -> None:
-        config = read_settings(folder / "config.json")
-        weights = _weights(folder)
+        config = read_settings(folder / "config.json", LayerConfig)
+        weights = _weights(folder, "linear.weight")
         self._weight, self._bias = weights["linear.weight"], weights.get("linear.bias", np.float32(0))
         self._activation = _activation(str(config.get("activation_function") or "Tanh"))
         self._residual = weights.get("residual.weight") if config.get("use_residual") else None
@@ -174,7 +205,7 @@ class Normalize:
     """Scale to length one."""
 
     def __init__(self, folder: Path) -> None:
-        config = read_settings(folder / "config.json")
+        config = read_settings(folder / "config.json", LayerConfig)
         self._source = str(config.get("module_input_name") or "sentence_embedding")
         self._target = str(config.get("module_output_name") or self._source)
 
@@ -187,7 +218,7 @@ class LayerNorm:
     """Layer normalization of the vectors."""
 
     def __init__(self, folder: Path) -> None:
-        weights = _weights(folder)
+        weights = _weights(folder, "norm.weight", "norm.bias")
         self._weight, self._bias = weights["norm.weight"], weights["norm.bias"]
 
     def __call__(self, arrays: Arrays) -> Arrays:
@@ -198,16 +229,36 @@ class LayerNorm:
         return arrays | {"sentence_embedding": scaled * self._weight + self._bias}
 
 
-def _weights(folder: Path) -> dict[str, np.ndarray]:
+def _weights(folder: Path, *needed: str) -> dict[str, np.ndarray]:
+    """The tensors of a module, float32 by name.
+
+    Raises:
+        CompressError: There is no safetensors file, it is damaged, or lacks one of the `needed`.
+    """
     path = folder / "model.safetensors"
     if not path.is_file():
         pickled = (folder / "pytorch_model.bin").exists()
         code = "pickle-refused" if pickled else "module-unsupported"
         message = f"{folder} has no model.safetensors"
         raise CompressError(code, message, hint="save the model with safetensors")
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
-    return {name: array.astype(np.float32) for name, array in load_file(path).items()}
+    try:
+        weights = load(read_bytes(path, limit=_LARGEST, code="module-unsupported"))
+    except (SafetensorError, KeyError, ValueError) as error:  # KeyError: a type that NumPy has not
+        reason = visible(str(error).splitlines()[0])
+        message = f"{path} cannot be read: {reason}"
+        raise CompressError("module-unsupported", message, hint="save the model again") from None
+    missing = [name for name in needed if name not in weights]
+    if missing:
+        message = f"{path} has no tensor '{missing[0]}'"
+        raise CompressError("module-unsupported", message, hint="save the model again")
+    return {name: array.astype(np.float32) for name, array in weights.items()}
+
+
+_LARGEST = 2**29
+"""Bytes of a module's weights: 8,192 x 8,192 numbers and some more."""
 
 
 def _activation(name: str) -> Callable[[np.ndarray], np.ndarray]:

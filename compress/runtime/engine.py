@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from compress.core.errors import CompressError
+from compress.core.visible import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
@@ -38,8 +41,16 @@ class Engine:
             part = rows[start : start + size]
             filler = [part[-1]] * (fixed - len(part)) if fixed else []
             feeds = self.preprocessor.feeds([*part, *filler])
-            outputs = self.runner.run(feeds)
+            outputs = self._run(feeds)
             yield _cut(outputs, len(part)), _cut(feeds, len(part))
+
+    def _run(self, feeds: Arrays) -> Arrays:
+        try:
+            return self.runner.run(feeds)
+        except Exception as error:  # runtimes' exceptions share no base class but this one
+            reason = visible((str(error).splitlines() or [""])[0][:300])
+            message = f"the graph fails on this batch: {reason}"
+            raise CompressError("graph-failed", message, hint="see `compress verify`") from error
 
 
 def _cut(arrays: Mapping[str, np.ndarray], rows: int) -> Arrays:

@@ -12,7 +12,7 @@ from tokenizers.decoders import DecodeStream
 from compress.core.artifact import GRAPH_NAME
 from compress.core.errors import CompressError
 from compress.graph.session import TensorSpec, open_runner
-from compress.runtime.decoder import Decoder, continuation
+from compress.runtime.decoder import Decoder, in_parts
 from compress.runtime.next_token import next_tokens
 from compress.runtime.outputs import logits_of
 from compress.runtime.text import load_text
@@ -61,16 +61,28 @@ class LoadedDecoder:
         Raises:
             CompressError: the prompt is empty or too long.
         """
+        for piece in self.pieces_in_parts(ids, tokens=tokens, part=max(len(ids), 1), **search):
+            if piece is not None:
+                yield piece
+
+    def pieces_in_parts(
+        self, ids: Sequence[int], *, tokens: int, part: int, **search: Any
+    ) -> Iterator[str | None]:
+        """The same in steps of bounded work: None after each `part` tokens of the prompt that were read.
+
+        Raises:
+            CompressError: the prompt is empty or too long.
+        """
         tokenizer, stream = self.text.tokenizer, DecodeStream(skip_special_tokens=True)
-        for token in continuation(self._decoder, ids, tokens=tokens, **search):
-            yield stream.step(tokenizer, token) or ""
+        for token in in_parts(self._decoder, ids, tokens=tokens, part=part, **search):
+            yield None if token is None else stream.step(tokenizer, token) or ""
 
     def tokens(self, prompt: str, *, chat: bool = False) -> list[int]:
         """The token ids of a prompt.
 
         Raises:
             CompressError: `chat` is asked for and the model has no template, or the prompt is longer than
-                what the model takes.
+                what the model takes, or holds a token that it has no embedding for.
         """
         written = self._decoder.chat(prompt) if chat else prompt
         # A template has the special tokens that it wants.
@@ -78,7 +90,7 @@ class LoadedDecoder:
         if encoding.overflowing:
             message = f"the prompt is longer than the {self.text.max_length} tokens that the model takes"
             raise CompressError("prompt-length", message, hint="shorten it")
-        ids: list[int] = encoding.ids
+        ids: list[int] = self.text.known([encoding])[0].ids
         return ids
 
     def predict(self, items: Any, *, batch_size: int = 32) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from compress.core.errors import CompressError
+from compress.core.foreign import translated
+from compress.core.media_files import open_picture
 from compress.runtime.image_settings import ImageSettings, load_image_settings
 from compress.runtime.preprocess import refuse_unknown
 
@@ -65,22 +66,15 @@ def open_image(value: Any, mode: str = "RGB") -> Image.Image:
     Raises:
         CompressError: it cannot be read.
     """
-    try:
+    name = value if isinstance(value, str | Path) else "an image"
+    with translated("data-unreadable", f"{name} cannot be read", hint="mend or remove the file"):
         if isinstance(value, np.ndarray):
             image = Image.fromarray(value)
-        elif isinstance(value, bytes):
-            image = Image.open(io.BytesIO(value))
-        elif isinstance(value, str | Path):
-            image = Image.open(value)
+        elif isinstance(value, bytes | str | Path):
+            image = open_picture(Path(value) if isinstance(value, str) else value)
         else:
             image = value
         return ImageOps.exif_transpose(image).convert(mode)
-    except (OSError, TypeError, AttributeError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = str(error).splitlines()[0]
-        name = value if isinstance(value, str | Path) else "an image"
-        raise CompressError(
-            "data-unreadable", f"{name} cannot be read: {reason}", hint="mend or remove the file"
-        ) from None
 
 
 def pixel_values(image: Image.Image, settings: ImageSettings) -> np.ndarray:

@@ -19,6 +19,12 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return nested if isinstance(nested, dict) else config
 
 
+def embedding_rows(config: Mapping[str, Any]) -> int | None:
+    """Rows of the table of embeddings, which ids of tokens are below; None where config.json says nothing."""
+    rows = text_config(config).get("vocab_size", config.get("vocab_size"))
+    return rows if isinstance(rows, int) and rows > 0 else None
+
+
 def position_offset(config: Mapping[str, Any]) -> int:
     """The number of the first position: 0, or `pad_token_id + 1` in RoBERTa's family."""
     config = text_config(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,10 @@ from compress.core.errors import CompressError
 from compress.graph.cached import SETTINGS
 from compress.graph.session import open_runner
 from compress.runtime import answers
-from compress.runtime.classify import best_classes
-from compress.runtime.embed import load_head
+from compress.runtime.classify import best_classes, with_activation
+from compress.runtime.embed import Head, load_head
 from compress.runtime.engine import Engine
-from compress.runtime.files import read_settings
+from compress.runtime.files import read_settings, refuse_repository_code
 from compress.runtime.generate import LoadedDecoder, load_decoder
 from compress.runtime.preprocess import load_preprocessor
 from compress.runtime.text import TextPreprocessor
@@ -42,16 +43,29 @@ def load(folder: str | Path, *, threads: int = 0, runtime: str | None = None) ->
     if not graph.is_file():
         message = f"{folder} has no {GRAPH_NAME}"
         raise CompressError("artifact-missing", message, hint="pass a folder that `compress run` published")
-    if (folder / SETTINGS).is_file():
+    refuse_repository_code(folder)
+    if (folder / SETTINGS).exists():
         return load_decoder(folder, threads=threads)
     manifest = read_settings(folder / "compress.json")
-    config = read_settings(folder / "config.json")
+    config = with_activation(read_settings(folder / "config.json"), folder)
     runtime = runtime or manifest.get("runtime") or "onnxruntime"
     runner = open_runner(graph, runtime=runtime, threads=threads)
     task = str(manifest.get("task") or task_of(config, {spec.name for spec in runner.inputs}))
     preprocessor = load_preprocessor(folder, task=task, inputs=runner.inputs)
+    if isinstance(preprocessor, TextPreprocessor):
+        preprocessor.on_cut = warn_cut
     engine = Engine(folder=folder, config=config, runner=runner, preprocessor=preprocessor)
     return LoadedModel(engine, task=task)
+
+
+class CutText(UserWarning):
+    """A text is longer than the model takes, and what is beyond its limit was not read."""
+
+
+def warn_cut(count: int, limit: int) -> None:
+    """Warn that so many texts of a batch were cut to `limit` tokens."""
+    texts = "a text is" if count == 1 else f"{count} texts are"
+    warnings.warn(f"{texts} longer than the {limit} tokens that the model takes: cut", CutText, stacklevel=2)
 
 
 def task_of(config: Mapping[str, Any], inputs: set[str]) -> str:
@@ -77,13 +91,14 @@ class LoadedModel:
     """A model that is ready to answer. Its `task` decides which methods have an answer.
 
     A list is several items; anything else (a text, a tuple of two texts, a path, an array) is one, and
-    its answer is not in a list.
+    its answer is not in a list. Texts that are longer than the model takes are read in windows where each
+    of their tokens counts (entities, answers); others are cut as transformers does, with a `CutText` warning.
     """
 
     def __init__(self, engine: Engine, *, task: str) -> None:
         self.task = task
         self._engine = engine
-        self._head = load_head(engine.folder)
+        self._head = load_head(engine.folder) if task == "feature-extraction" else Head()
 
     @property
     def modality(self) -> str:
@@ -95,7 +110,9 @@ class LoadedModel:
         if not isinstance(self._engine.preprocessor, TextPreprocessor):
             return 0
         rows, _ = self._rows(items)
-        return sum(len(encoding) for encoding in self._engine.preprocessor.encodings(rows))
+        text = self._engine.preprocessor
+        read = [row[:1] for row in text.windows(rows)] if text.cuts else text.windows(rows)
+        return sum(len(window) for windows in read for window in windows)
 
     def encode(self, items: Any, *, batch_size: int = 32, normalize: bool | None = None) -> np.ndarray:
         """Embeddings (N, D) float32 of texts, pictures or sounds; of one item (D,).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +16,19 @@ MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoke
 """In the order in which several are concatenated."""
 
 
-def pool(hidden: np.ndarray, mask: np.ndarray, modes: Sequence[str] = ("mean",)) -> np.ndarray:
-    """Pool hidden states (B, T, D) over the tokens where mask (B, T) is 1: (B, D * modes) float32.
+def pool(
+    hidden: np.ndarray, mask: np.ndarray, modes: Sequence[str] = ("mean",), *, skipped: int = 0
+) -> np.ndarray:
+    """Pool hidden states over the tokens of each text.
+
+    Args:
+        hidden: float (B, T, D).
+        mask: int (B, T), 1 where a token is not padding.
+        modes: how to pool; the vectors of several are concatenated.
+        skipped: the tokens at the start of each text that do not count: those of a prompt.
+
+    Returns:
+        float32 (B, D * modes).
 
     Raises:
         CompressError: a mode is unknown.
@@ -26,7 +38,7 @@ def pool(hidden: np.ndarray, mask: np.ndarray, modes: Sequence[str] = ("mean",))
         "max": _max,
         "mean": lambda hidden, mask: _sum(hidden, mask) / _counts(mask),
         "mean_sqrt_len_tokens": lambda hidden, mask: _sum(hidden, mask) / np.sqrt(_counts(mask)),
-        "weightedmean": _weighted,
+        "weightedmean": partial(_weighted, first=mask.argmax(axis=1)),
         "lasttoken": _last,
     }
     for mode in modes:
@@ -35,6 +47,7 @@ def pool(hidden: np.ndarray, mask: np.ndarray, modes: Sequence[str] = ("mean",))
                 "module-unsupported", f"no pooling '{mode}'", hint=f"known: {', '.join(kinds)}"
             )
     hidden = hidden.astype(np.float32, copy=False)
+    mask = _without_prompt(mask, skipped) if skipped else mask
     return np.concatenate([kinds[mode](hidden, mask) for mode in modes], axis=-1).astype(np.float32)
 
 
@@ -79,7 +92,13 @@ def _max(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(mask[..., None] > 0, hidden, -np.inf).max(axis=1))
 
 
-def _weighted(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Weights 1, 2, ... from the first token that is not padding (Muennighoff 2022)."""
-    weights = (np.arange(1, mask.shape[1] + 1) - mask.argmax(axis=1)[:, None]) * mask
+def _weighted(hidden: np.ndarray, mask: np.ndarray, *, first: np.ndarray) -> np.ndarray:
+    """Weigh tokens 1, 2, ... from the `first` (B,) of each text, a prompt's included (Muennighoff 2022)."""
+    weights = (np.arange(1, mask.shape[1] + 1) - first[:, None]) * mask
     return np.asarray(_sum(hidden, weights) / _counts(weights))
+
+
+def _without_prompt(mask: np.ndarray, skipped: int) -> np.ndarray:
+    """Take the first `skipped` tokens that are not padding out of a mask (B, T)."""
+    start = mask.argmax(axis=1)[:, None] + skipped
+    return np.asarray(np.where(np.arange(mask.shape[1])[None, :] < start, 0, mask))

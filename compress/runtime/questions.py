@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
+from compress.runtime.tokenizer import overlap_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tokenizers import Encoding, Tokenizer
-
-WINDOW_OVERLAP = 128
-"""Tokens that two windows of a long context share (Devlin et al. 2019)."""
 
 
 def encode_questions(
@@ -30,7 +28,7 @@ def encode_questions(
     room = max_length - tokenizer.num_special_tokens_to_add(True)
     found = []
     for question, context in zip(questions, contexts, strict=True):
-        _cut(context, room - len(question), overlap=min(WINDOW_OVERLAP, max_length // 4))
+        _cut(context, room - len(question), overlap=overlap_of(max_length))
         found.append(tokenizer.post_process(question, context))
     return found
 

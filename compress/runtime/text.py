@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tokenizers import Tokenizer, normalizers
 
 from compress.core.errors import CompressError
+from compress.core.sentence import transformer_settings
 from compress.data.sample import sample_texts
 from compress.runtime.files import read_settings
-from compress.runtime.limits import max_tokens, position_offset, text_config
+from compress.runtime.limits import embedding_rows, max_tokens, position_offset, text_config
 from compress.runtime.preprocess import refuse_unknown
 from compress.runtime.questions import encode_questions
+from compress.runtime.tokenizer import (
+    cut_at,
+    encode_at_least,
+    joins_words,
+    largest_id,
+    lower,
+    read_tokenizer,
+    refuse_beyond,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from tokenizers import Encoding
+    from tokenizers import Encoding, Tokenizer
 
     from compress.graph.session import TensorSpec
 
@@ -34,6 +42,10 @@ class TextSettings:
     max_length: int
     pad_id: int
     pad_left: bool
+    cut_left: bool
+    """Whether a text that is too long loses its beginning."""
+    rows: int | None
+    """Rows of the table of embeddings, where config.json says how many."""
     prefix: str
     """Put before each text: the default prompt of a sentence-transformers model."""
     mask_token: str | None
@@ -57,11 +69,21 @@ class TextPreprocessor:
         ids = next(spec for spec in inputs if spec.name == "input_ids")
         self._fixed = ids.shape[1] if len(ids.shape) > 1 else None
         self.max_length = min(settings.max_length, self._fixed or settings.max_length)
-        _cut_at(tokenizer, self.max_length, task=settings.task)
+        self.on_cut: Callable[[int, int], None] | None = None
+        """Called with how many texts of a batch lose something, and the limit in tokens."""
+        self._beyond = settings.rows is not None and largest_id(tokenizer) >= settings.rows
+        self._cut()
 
     def feeds(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         """Arrays (batch, longest row) by input name, padded where `attention_mask` is 0."""
-        return self.batch(self.encodings(rows))
+        return self.batch(self.cut(self.encodings(rows)))
+
+    def cut(self, encodings: list[Encoding]) -> list[Encoding]:
+        """Pass encodings on that are read without what is beyond the limit, and tell of it."""
+        count = sum(bool(encoding.overflowing) for encoding in encodings) if self.cuts else 0
+        if count and self.on_cut is not None:
+            self.on_cut(count, self.max_length)
+        return encodings
 
     def encodings(self, rows: Sequence[Mapping[str, Any]]) -> list[Encoding]:
         """One encoding a row, cut at `max_length`: ids, offsets, word numbers, special tokens.
@@ -73,18 +95,40 @@ class TextPreprocessor:
             return []
         values = [self._value(row) for row in rows]
         if "question" in rows[0]:
-            return encode_questions(self.tokenizer, values, max_length=self.max_length)
+            return self.known(encode_questions(self.tokenizer, values, max_length=self.max_length))
         try:
-            return list(self.tokenizer.encode_batch(values, is_pretokenized="tokens" in rows[0]))
+            encodings = self.tokenizer.encode_batch(values, is_pretokenized="tokens" in rows[0])
         except Exception as error:  # tokenizers raises Exception itself
             reason = str(error).splitlines()[0]
             raise CompressError(
                 "row-unusable", f"a text cannot be tokenized: {reason}", hint="shorten or fix it"
             ) from None
+        return self.known(encodings)
+
+    def known(self, encodings: Sequence[Encoding]) -> list[Encoding]:
+        """Pass encodings on whose every token has a row in the table of embeddings.
+
+        Raises:
+            CompressError: A text holds a token that was added to the tokenizer and not to the model.
+        """
+        if self._beyond and self.settings.rows is not None:
+            for encoding in encodings:
+                refuse_beyond(encoding, rows=self.settings.rows)
+        return list(encodings)
 
     def windows(self, rows: Sequence[Mapping[str, Any]]) -> list[list[Encoding]]:
-        """All windows of each row: more than one where a context is longer than the model takes."""
+        """All windows of each row: more than one where it is longer than the model takes."""
         return [[encoding, *encoding.overflowing] for encoding in self.encodings(rows)]
+
+    @property
+    def overlap(self) -> int:
+        """Tokens that two windows of a text whose tokens are classified share."""
+        return int((self.tokenizer.truncation or {}).get("stride", 0))
+
+    @property
+    def cuts(self) -> bool:
+        """Whether what is longer than the model takes is left out, and not read in windows."""
+        return self.settings.task not in ("question-answering", "token-classification")
 
     def batch(self, encodings: Sequence[Encoding]) -> dict[str, np.ndarray]:
         """The arrays of encodings, each (batch, longest) in the type that the graph asks for."""
@@ -142,6 +186,10 @@ class TextPreprocessor:
             return text
         return text, str(row["text_pair"])
 
+    def _cut(self) -> None:
+        side = "left" if self.settings.cut_left else "right"
+        cut_at(self.tokenizer, self.max_length, side=side, task=self.settings.task)
+
     def _named(self, ids: np.ndarray, *, kinds: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
         starts = np.full((len(ids), 1), self.settings.decoder_start or 0, dtype=np.int64)
         arrays = {
@@ -159,9 +207,9 @@ class TextPreprocessor:
         texts = sample_texts()
         offset = 7 * start % len(texts)
         text = " ".join(islice(texts[offset:] + texts[:offset], max(length // 8, 8)))
-        encoding = _whole(self.tokenizer, text, room)
+        encoding = encode_at_least(self.tokenizer, text, room)
         encoding.truncate(room)
-        _cut_at(self.tokenizer, self.max_length, task=self.settings.task)
+        self._cut()
         return self.tokenizer.post_process(encoding)
 
 
@@ -182,32 +230,13 @@ def load_text(folder: Path, *, task: str, inputs: Sequence[TensorSpec]) -> TextP
         CompressError: there is no tokenizer.json, it is damaged, or an input cannot be filled.
     """
     refuse_unknown(inputs, TEXT_INPUTS)
-    tokenizer = load_tokenizer(folder)
-    sentence = read_settings(folder / "sentence_bert_config.json")
+    tokenizer = read_tokenizer(folder)
+    sentence = read_settings(transformer_settings(folder))
     if sentence.get("do_lower_case"):
-        _lower(tokenizer)
-    return TextPreprocessor(tokenizer, settings=_settings(folder, task, tokenizer, sentence), inputs=inputs)
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """`tokenizer.json` as it is, without the padding that may be written in it.
-
-    Raises:
-        CompressError: the file is missing or damaged.
-    """
-    path = folder / "tokenizer.json"
-    if not path.is_file():
-        hint = "save it with AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER)"
-        raise CompressError("tokenizer-missing", f"{folder} has no tokenizer.json", hint=hint)
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises Exception itself
-        reason = str(error).splitlines()[0]
-        raise CompressError(
-            "tokenizer-invalid", f"{path} is not a tokenizer: {reason}", hint="copy it from the original"
-        ) from None
+        lower(tokenizer)
+    settings = _settings(folder, task, tokenizer, sentence)
     tokenizer.no_padding()
-    return tokenizer
+    return TextPreprocessor(tokenizer, settings=settings, inputs=inputs)
 
 
 def _settings(folder: Path, task: str, tokenizer: Tokenizer, sentence: Mapping[str, Any]) -> TextSettings:
@@ -217,13 +246,15 @@ def _settings(folder: Path, task: str, tokenizer: Tokenizer, sentence: Mapping[s
     return TextSettings(
         task=task,
         max_length=max_tokens(config=config, tokenizer=written, sentence=sentence),
-        pad_id=_pad_id(tokenizer, special, text_config(config)),
-        pad_left=written.get("padding_side") == "left",
-        prefix=_default_prompt(folder),
+        pad_id=_pad_id(tokenizer, special, config, task),
+        pad_left=_side(written.get("padding_side"), tokenizer.padding) == "left",
+        cut_left=_side(written.get("truncation_side"), tokenizer.truncation) == "left",
+        rows=embedding_rows(config),
+        prefix=default_prompt(folder),
         mask_token=_token(special.get("mask_token")),
         first_position=position_offset(config),
         decoder_start=config.get("decoder_start_token_id"),
-        spaced_words=task == "token-classification" and _joins_words(tokenizer),
+        spaced_words=task == "token-classification" and joins_words(tokenizer),
     )
 
 
@@ -232,59 +263,31 @@ def _token(value: Any) -> str | None:
     return value.get("content") if isinstance(value, dict) else value
 
 
-def _pad_id(tokenizer: Tokenizer, special: Mapping[str, Any], config: Mapping[str, Any]) -> int:
+def _side(setting: Any, written: Mapping[str, Any] | None) -> Any:
+    """Where texts are padded or cut: as tokenizer_config.json says, else as tokenizer.json does."""
+    return setting or (written or {}).get("direction")
+
+
+def _pad_id(tokenizer: Tokenizer, special: Mapping[str, Any], config: Mapping[str, Any], task: str) -> int:
     token = _token(special.get("pad_token"))
-    found = None if token is None else tokenizer.token_to_id(token)
-    if found is None:
-        found = config.get("pad_token_id")
+    written = text_config(config).get("pad_token_id")
+    named = None if token is None else tokenizer.token_to_id(token)
+    # A decoder's classifier tells padding by config.json's id, whatever the tokenizer's is called.
+    order = (written, named) if task == "text-classification" else (named, written)
+    rows = embedding_rows(config)
+    usable = (number for number in order if isinstance(number, int) and 0 <= number < (rows or number + 1))
     # Padding is masked, so any id of the vocabulary does where the model has none of its own.
-    return 0 if found is None or found < 0 else int(found)
+    return next(usable, 0)
 
 
-def _default_prompt(folder: Path) -> str:
+def default_prompt(folder: Path) -> str:
+    """Read the words that sentence-transformers puts before each text; empty where there are none."""
     settings = read_settings(folder / "config_sentence_transformers.json")
     name = settings.get("default_prompt_name")
     return str((settings.get("prompts") or {}).get(name) or "") if name else ""
-
-
-def _cut_at(tokenizer: Tokenizer, length: int, *, task: str) -> None:
-    if task == "question-answering":
-        tokenizer.no_truncation()  # of a context nothing is lost: it is read in windows
-    else:
-        tokenizer.enable_truncation(length, strategy="longest_first")
 
 
 def _positions(mask: np.ndarray, *, first: int) -> np.ndarray:
     """Numbers of the positions that are not padding, from `first` on: (batch, length) int64."""
     counted: np.ndarray = np.cumsum(mask, axis=1) * mask
     return counted + first - 1 if first else np.maximum(counted - 1, 0)
-
-
-def _whole(tokenizer: Tokenizer, text: str, room: int) -> Encoding:
-    """At least `room` tokens of `text`, repeated where its language is foreign to the tokenizer."""
-    tokenizer.no_truncation()
-    encoding = tokenizer.encode(text, add_special_tokens=False)
-    while 0 < len(encoding) < room:
-        text = f"{text} {text}"
-        encoding = tokenizer.encode(text, add_special_tokens=False)
-    return encoding
-
-
-def _joins_words(tokenizer: Tokenizer) -> bool:
-    """Whether a word that stands alone would be read as the middle of one (GPT-2's byte-level BPE,
-    in which the space before a word is a part of it).
-    """
-    if tokenizer.pre_tokenizer is None:
-        return False
-    state = json.loads(tokenizer.pre_tokenizer.__getstate__())
-    steps = state.get("pretokenizers", [state])
-    byte_level = [step for step in steps if step["type"] == "ByteLevel"]
-    return bool(byte_level) and not any(step.get("add_prefix_space") for step in byte_level)
-
-
-def _lower(tokenizer: Tokenizer) -> None:
-    """Lower-case before anything else, as sentence-transformers does on `do_lower_case`."""
-    steps = [normalizers.Lowercase()]
-    if tokenizer.normalizer is not None:
-        steps.append(tokenizer.normalizer)
-    tokenizer.normalizer = normalizers.Sequence(steps)

@@ -15,21 +15,72 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
 
-def word_positions(encoding: Encoding) -> dict[int, int]:
-    """From a word's number to the position of its first token, which is the one that is judged.
+def judged(windows: Sequence[Encoding], overlap: int) -> list[np.ndarray]:
+    """Mark the tokens of a text in the window where each has more context.
 
-    Words that were cut off, or that the tokenizer drops, are not in it.
+    Args:
+        windows: The windows of one text in order, of which two neighbours share `overlap` tokens.
+        overlap: Half of them are judged in the first of the two, half in the second.
+
+    Returns:
+        Of each window (T,) bool, false at special tokens. Every token of the text is marked once.
     """
-    positions: dict[int, int] = {}
-    for position, word in enumerate(encoding.word_ids):
-        if word is not None:
-            positions.setdefault(word, position)
-    return positions
+    masks = []
+    for number, window in enumerate(windows):
+        inside = np.flatnonzero(np.array(window.special_tokens_mask) == 0)
+        first = overlap - overlap // 2 if number else 0
+        last = len(inside) - (overlap // 2 if number + 1 < len(windows) else 0)
+        mask = np.zeros(len(window), dtype=bool)
+        mask[inside[first:last]] = True
+        masks.append(mask)
+    return masks
 
 
-def word_tags(logits: np.ndarray, encoding: Encoding) -> dict[int, int]:
-    """From a word's number to its class, given the logits (T, C) of one item without padding."""
-    return {word: int(logits[position].argmax()) for word, position in word_positions(encoding).items()}
+def word_places(windows: Sequence[Encoding], overlap: int) -> dict[int, tuple[int, int]]:
+    """Find the first token of each word of a text: from the word's number to its window and position."""
+    places: dict[int, tuple[int, int]] = {}
+    for number, (window, mask) in enumerate(zip(windows, judged(windows, overlap), strict=True)):
+        for position, (word, marked) in enumerate(zip(window.word_ids, mask, strict=True)):
+            if marked and word is not None:
+                places.setdefault(word, (number, position))
+    return places
+
+
+def tags_of_words(windows: Sequence[tuple[Encoding, np.ndarray]], overlap: int) -> dict[int, int]:
+    """Classify each word of a text by its first token.
+
+    Args:
+        windows: The windows of one text, each with its logits (T, C) without padding.
+        overlap: Tokens that two neighbours share.
+
+    Returns:
+        From a word's number to its class; a word that the tokenizer drops is not in it.
+    """
+    places = word_places([encoding for encoding, _ in windows], overlap)
+    return {word: int(windows[number][1][position].argmax()) for word, (number, position) in places.items()}
+
+
+def joined_spans(spans: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keep one of the spans that overlap, since two windows saw the same text.
+
+    Args:
+        spans: Those of all windows of one text.
+
+    Returns:
+        Of spans that overlap the longest, of equally long ones the likeliest, in the order of the text.
+        (As transformers' pipeline does with a `stride`.)
+    """
+    kept: list[dict[str, Any]] = []
+    for span in sorted(spans, key=lambda span: span["start"]):
+        if not kept or span["start"] >= kept[-1]["end"]:
+            kept.append(span)
+        elif _extent(span) > _extent(kept[-1]):
+            kept[-1] = span
+    return kept
+
+
+def _extent(span: dict[str, Any]) -> tuple[int, float]:
+    return span["end"] - span["start"], span["score"]
 
 
 def find_spans(

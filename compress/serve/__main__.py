@@ -11,11 +11,22 @@ import uvicorn
 
 from compress.core.errors import CompressError
 from compress.serve.app import create_app
+from compress.serve.connections import connections_within
+from compress.serve.limits import Limits
 from compress.serve.model import Served
-from compress.serve.rows import Limits
 
 _GRACE_S = 20
 """Seconds that requests which are being answered get when the server is told to stop."""
+
+_FLAGS = {
+    "workers": ("workers", "requests that are computed at once"),
+    "max-tokens": ("new_tokens", "tokens that are written for one request at most"),
+    "max-prompt": ("prompt_tokens", "tokens of a prompt at most"),
+    "seconds": ("compute_s", "seconds that one request may compute"),
+    "patience": ("patience_s", "seconds that a client has to send a request"),
+    "connections": ("connections", "connections that are open at once"),
+}
+"""Flags that set a limit: its field and what it means."""
 
 
 def main() -> int:
@@ -26,7 +37,8 @@ def main() -> int:
     except CompressError as error:
         sys.stderr.write(f"{error}\nhint: {error.hint}\n")
         return int(error.exit_code)
-    app = create_app(model, Limits(workers=words.workers))
+    limits = _limits(words)
+    app = create_app(model, limits)
     # uvicorn raises the signal that stopped it again when it is done: then it has been dealt with.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
@@ -34,6 +46,8 @@ def main() -> int:
         app,
         host=words.host,
         port=words.port,
+        http=connections_within(limits),
+        ws="none",
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=_GRACE_S,
@@ -53,8 +67,15 @@ def _words() -> argparse.Namespace:
         default=0,
         help="threads of one request, 0: one for each core that this process may use",
     )
-    parser.add_argument("--workers", type=int, default=2, help="requests that are computed at once")
+    for name, (field, text) in _FLAGS.items():
+        default = getattr(Limits, field)
+        text = f"{text} ({default:g})"
+        parser.add_argument(f"--{name}", dest=field, type=type(default), default=default, help=text)
     return parser.parse_args()
+
+
+def _limits(words: argparse.Namespace) -> Limits:
+    return Limits(**{field: getattr(words, field) for field, _ in _FLAGS.values()})
 
 
 if __name__ == "__main__":

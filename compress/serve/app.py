@@ -5,21 +5,29 @@ from __future__ import annotations
 import base64
 import logging
 from time import time
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 
 from compress.core.errors import CompressError
 from compress.core.version import VERSION
+from compress.core.visible import visible
 from compress.runtime.generate import LoadedDecoder
-from compress.serve.body import BodyLimit
+from compress.serve.answers import Json, encoded, encoding, error_answer, json_of_list
+from compress.serve.body import WholeBody
 from compress.serve.completions import Chat, Completion, Written, write
+from compress.serve.limits import Limits
 from compress.serve.model import Served
 from compress.serve.queue import Busy, Queue
-from compress.serve.rows import Limits, rows_of
+from compress.serve.rows import rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from compress.runtime.preprocess import Row
 
 _log = logging.getLogger("compress.serve")
 
@@ -42,73 +50,88 @@ class Embedding(BaseModel):
 def create_app(model: Served, limits: Limits | None = None) -> FastAPI:
     """The application over a loaded model."""
     limits = limits or Limits()
-    app = FastAPI(title=f"compress: {model.name}", version=VERSION)
-    app.add_middleware(BodyLimit, limit=limits.body_bytes)
+    app = FastAPI(title=f"compress: {model.name}", version=VERSION, default_response_class=Json)
+    app.add_middleware(WholeBody, limits=limits)
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(CompressError, _unusable)
     app.add_exception_handler(Busy, _busy)
     app.add_exception_handler(Exception, _broken)
-    queue = Queue(workers=limits.workers, waiting=limits.waiting)
+    queue = Queue(limits)
     _add_facts(app, model)
     _add_predict(app, model, limits, queue)
     if model.task == "feature-extraction" and model.modality == "text":
         _add_embeddings(app, model, limits, queue)
     if model.decoder is not None:
-        _add_completions(app, model.name, model.decoder, queue)
+        _add_completions(app, model.name, model.decoder, limits, queue)
     return app
 
 
 def _add_facts(app: FastAPI, model: Served) -> None:
     @app.get("/health")
-    async def health() -> dict[str, str]:
+    async def health() -> Json:
         """The model is loaded: nothing is answered before it is."""
-        return {"status": "ok"}
+        return Json({"status": "ok"})
 
     @app.get("/metadata")
-    async def metadata() -> dict[str, Any]:
+    async def metadata() -> Json:
         """What is served."""
-        return model.metadata()
+        return Json(model.metadata())
 
 
 def _add_predict(app: FastAPI, model: Served, limits: Limits, queue: Queue) -> None:
     @app.post("/v1/predict")
-    async def predict(body: Prediction) -> dict[str, Any]:
+    async def predict(body: Prediction, request: Request) -> Json:
         """The task's answer to each item, in their order."""
         rows = rows_of(body.inputs, task=model.task, modality=model.modality, limits=limits)
-        return {"task": model.task, "outputs": await queue.run(lambda: model.predict(rows))}
+        outputs = await queue.run(encoding(model.predict(rows)), client=_client(request))
+        return json_of_list("outputs", outputs, task=model.task)
 
 
 def _add_embeddings(app: FastAPI, model: Served, limits: Limits, queue: Queue) -> None:
     @app.post("/v1/embeddings")
-    async def embeddings(body: Embedding) -> dict[str, Any]:
+    async def embeddings(body: Embedding, request: Request) -> Json:
         """OpenAI's embeddings interface."""
         rows = rows_of(body.input, task=model.task, modality=model.modality, limits=limits)
-        vectors, tokens = await queue.run(lambda: (model.embed(rows), model.tokens(rows)))
-        written = [_written(vector, body.encoding_format) for vector in vectors]
-        data = [{"object": "embedding", "index": n, "embedding": one} for n, one in enumerate(written)]
+        work = _embedded(model, rows, body.encoding_format)
+        data, tokens = await queue.run(work, client=_client(request))
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return {"object": "list", "data": data, "model": model.name, "usage": usage}
+        return json_of_list("data", data, object="list", model=model.name, usage=usage)
 
 
-def _add_completions(app: FastAPI, name: str, decoder: LoadedDecoder, queue: Queue) -> None:
+def _add_completions(app: FastAPI, name: str, decoder: LoadedDecoder, limits: Limits, queue: Queue) -> None:
     @app.post("/v1/completions")
-    async def completions(body: Completion) -> dict[str, Any]:
+    async def completions(body: Completion, request: Request) -> Json:
         """OpenAI's completions interface."""
-        found = await queue.run(lambda: write(decoder, body.prompt, body, chat=False))
+        work = write(decoder, body.prompt, body, chat=False, limits=limits)
+        found = await queue.run(work, client=_client(request))
         choice = {"index": 0, "text": found.text, "finish_reason": found.reason, "logprobs": None}
         return _completed("text_completion", name, choice, found)
 
     @app.post("/v1/chat/completions")
-    async def chat(body: Chat) -> dict[str, Any]:
+    async def chat(body: Chat, request: Request) -> Json:
         """OpenAI's chat interface, for one turn."""
-        found = await queue.run(lambda: write(decoder, body.messages[0].content, body, chat=True))
+        work = write(decoder, body.messages[0].content, body, chat=True, limits=limits)
+        found = await queue.run(work, client=_client(request))
         message = {"role": "assistant", "content": found.text}
         choice = {"index": 0, "message": message, "finish_reason": found.reason}
         return _completed("chat.completion", name, choice, found)
 
 
-def _completed(kind: str, name: str, choice: dict[str, Any], found: Written) -> dict[str, Any]:
+def _completed(kind: str, name: str, choice: dict[str, Any], found: Written) -> Json:
     facts = {"id": f"cmpl-{uuid4().hex}", "object": kind, "created": int(time()), "model": name}
-    return {**facts, "choices": [choice], "usage": found.usage}
+    return Json({**facts, "choices": [choice], "usage": found.usage})
+
+
+def _embedded(
+    model: Served, rows: Sequence[Row], form: str
+) -> Generator[None, None, tuple[list[bytes], int]]:
+    vectors, tokens = yield from model.embed(rows)
+    data = []
+    for index, vector in enumerate(vectors):
+        embedding = {"object": "embedding", "index": index, "embedding": _written(vector, form)}
+        data.append(encoded(embedding))
+        yield
+    return data, tokens
 
 
 def _written(vector: Any, form: str) -> Any:
@@ -118,21 +141,31 @@ def _written(vector: Any, form: str) -> Any:
     return base64.b64encode(vector.astype("<f4").tobytes()).decode()
 
 
-async def _unusable(request: Request, error: Exception) -> JSONResponse:
+def _client(request: Request) -> str:
+    """Name who asks, for an equal share of the places in the queue."""
+    return request.client.host if request.client else ""
+
+
+async def _invalid(request: Request, error: Exception) -> Json:
+    """Say which fields are wrong, without a word of what the client sent."""
+    del request
+    assert isinstance(error, RequestValidationError)
+    fields = [f"{'.'.join(map(str, problem['loc'][1:]))}: {problem['msg']}" for problem in error.errors()]
+    return error_answer(422, "request-invalid", visible("; ".join(fields)[:500]), "see /docs")
+
+
+async def _unusable(request: Request, error: Exception) -> Json:
     del request
     assert isinstance(error, CompressError)
-    content = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
-    return JSONResponse(content, status_code=422 if error.exit_code == 2 else 500)
+    return error_answer(422 if error.exit_code == 2 else 500, error.code, error.message, error.hint)
 
 
-async def _busy(request: Request, error: Exception) -> JSONResponse:
+async def _busy(request: Request, error: Exception) -> Json:
     del request, error
-    content = {"error": {"code": "busy", "message": "too many requests are waiting", "hint": "try again"}}
-    return JSONResponse(content, status_code=503, headers={"Retry-After": "1"})
+    return error_answer(503, "busy", "too many requests are waiting", "try again")
 
 
-async def _broken(request: Request, error: Exception) -> JSONResponse:
+async def _broken(request: Request, error: Exception) -> Json:
     """What went wrong is for the log, not for whoever asked."""
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    content = {"error": {"code": "internal", "message": "the server failed", "hint": "see its log"}}
-    return JSONResponse(content, status_code=500)
+    return error_answer(500, "internal", "the server failed", "see its log")

@@ -11,9 +11,10 @@ from compress.core.paths import MANIFEST, contained, file_digest
 from compress.runtime.files import read_settings
 from compress.runtime.generate import LoadedDecoder
 from compress.runtime.load import load
+from compress.serve.rows import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     from compress.runtime.preprocess import Row
@@ -55,32 +56,53 @@ class Served:
         """The model's name, as OpenAI's clients want one."""
         return str(self.manifest.get("source", {}).get("ref", "model"))
 
-    def predict(self, rows: Sequence[Row]) -> list[Any]:
-        """The task's answer to each row, ready for JSON. Classifiers tell the likeliest class.
+    def predict(self, rows: Sequence[Row]) -> Generator[None, None, list[Any]]:
+        """Answer each row as the task does, ready for JSON. Classifiers tell the likeliest class.
+
+        Yields:
+            After each part of the rows.
+
+        Returns:
+            The answers, in the order of the rows.
 
         Raises:
-            CompressError: a row cannot be read, or the model's answer is not finite.
+            CompressError: a row cannot be read.
         """
+        answers: list[Any] = []
+        for part in parts_of(rows):
+            answers += self._predict_part(part)
+            yield
+        return answers
+
+    def _predict_part(self, rows: Sequence[Row]) -> list[Any]:
         if self.task.endswith("-classification") and self.task != "token-classification":
             return list(self._model.classify(list(rows), batch_size=_BATCH))
         return [_plain(answer) for answer in self._model.predict(list(rows), batch_size=_BATCH)]
 
-    def embed(self, rows: Sequence[Row]) -> np.ndarray:
-        """Embeddings (N, D) float32.
+    def embed(self, rows: Sequence[Row]) -> Generator[None, None, tuple[np.ndarray, int]]:
+        """Embed each row.
+
+        Yields:
+            After each part of the rows.
+
+        Returns:
+            Embeddings (N, D) float32, and the number of tokens that were read (0 where the model reads none).
 
         Raises:
             CompressError: the model gives none, or a row cannot be read.
         """
-        return self._model.encode(list(rows), batch_size=_BATCH)
+        vectors: list[np.ndarray] = []
+        tokens = 0
+        for part in parts_of(rows):
+            vectors.append(self._model.encode(list(part), batch_size=_BATCH))
+            tokens += self._model.count_tokens(part)
+            yield
+        return np.concatenate(vectors), tokens
 
     @property
     def decoder(self) -> LoadedDecoder | None:
         """The model, if it is one that writes."""
         return self._model if isinstance(self._model, LoadedDecoder) else None
-
-    def tokens(self, rows: Sequence[Row]) -> int:
-        """How many tokens the model reads of these rows (0 where it reads none)."""
-        return self._model.count_tokens(rows)
 
 
 def _refuse_changed(folder: Path, manifest: dict[str, Any]) -> None:

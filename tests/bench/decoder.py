@@ -30,7 +30,7 @@ from compress.measure.processes import Contender
 from compress.measure.torch_runner import TorchRunner
 from compress.pipeline.workloads import DECODE, PREFILL, feeds_of, workloads_of
 from compress.runtime.preprocess import load_preprocessor
-from compress.runtime.text import load_tokenizer
+from compress.runtime.tokenizer import load_tokenizer
 from tests.bench.decoder_peers import CHECKPOINTS, PEERS
 from tests.bench.encoder import Made, measured
 

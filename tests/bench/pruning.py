@@ -30,12 +30,13 @@ from compress.model.healing.batches import batch_of, divided
 from compress.model.healing.loop import Healer, Schedule, take_fastest
 from compress.model.healing.losses import Losses
 from compress.model.healing.teacher import Teacher
-from compress.model.inputs import inputs_of, load_tokenizer
+from compress.model.inputs import inputs_of
 from compress.model.load import load_module
 from compress.model.resolve import resolve
 from compress.model.sidecars import inherit_checkpoint
 from compress.model.structure.outputs import answer, pooled, ready
 from compress.model.structure.sites import sites_of
+from compress.model.tokenizer import load_tokenizer
 from compress.passes.prune import ffn, heads
 from compress.pipeline.cache import cache_folder
 

@@ -59,7 +59,8 @@ def test_the_report_tells_what_the_steps_did(outcome):
     assert " steps over " in told["heal.distill"]
     notes = " ".join(outcome.evidence.notes)
     assert "tokens of the judged text" in notes
-    assert "text of a domain that no step saw" in notes
+    assert "on other articles than those that were mixed in" in notes
+    assert outcome.evidence.elsewhere.same_domain
     assert outcome.evidence.elsewhere.accuracy.metric == "similarity_rank"
     assert outcome.evidence.data["calibration_rows"] in (80, 81)  # the last, `zebra`, may be judged
 

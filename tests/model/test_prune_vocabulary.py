@@ -16,7 +16,7 @@ from compress.model.load import load_module
 from compress.model.safety import read_headers
 from compress.passes.prune import vocabulary
 from compress.pipeline.predict import kept_tokens, predicted_bytes
-from compress.runtime.text import load_tokenizer
+from compress.runtime.tokenizer import load_tokenizer
 from tests import tiny
 from tests.unit.graphs import PROFILE
 

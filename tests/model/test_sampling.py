@@ -12,7 +12,7 @@ from compress.data.unlabelled import load_unlabelled
 from compress.model.load import load_module
 from compress.model.sampling import first_tokens, never_text, opening, written
 from compress.pipeline import sampled
-from compress.runtime.text import load_tokenizer
+from compress.runtime.tokenizer import load_tokenizer
 from tests import tiny
 
 pytestmark = pytest.mark.model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -11,9 +12,12 @@ from compress.pipeline.manifest import read_manifest
 from compress.pipeline.package import requirements
 from compress.runtime import decoder
 from compress.runtime.decoder import Decoder
+from compress.serve.limits import Limits
+from compress.serve.model import Served
 
-pytestmark = pytest.mark.model
 testclient = pytest.importorskip("fastapi.testclient")
+create_app = pytest.importorskip("compress.serve.app").create_app
+pytestmark = pytest.mark.model
 
 
 @pytest.fixture(scope="module")
@@ -23,15 +27,11 @@ def artifact(published_decoder):
 
 @pytest.fixture(scope="module")
 def model(artifact):
-    from compress.serve.model import Served
-
     return Served(artifact, threads=1)
 
 
 @pytest.fixture(scope="module")
 def client(model):
-    from compress.serve.app import create_app
-
     with testclient.TestClient(create_app(model)) as client:
         yield client
 
@@ -106,3 +106,59 @@ def test_a_decoder_computes_with_the_usable_cores(published_decoder, monkeypatch
     one = threads_of(1)
     monkeypatch.setattr(decoder, "usable_cores", lambda: 4)
     assert threads_of(0) == one + 3
+
+
+def test_a_prompt_that_is_read_in_parts_is_the_same_prompt(model):
+    ids = model.decoder.tokens("the quick brown fox jumps over a lazy dog")
+    whole = list(model.decoder.pieces(ids, tokens=8))
+    parts = list(model.decoder.pieces_in_parts(ids, tokens=8, part=3))
+    assert [piece for piece in parts if piece is not None] == whole
+    assert parts.count(None) == (len(ids) - 1) // 3
+
+
+@pytest.mark.parametrize(
+    ("limits", "body"),
+    [({"new_tokens": 4}, {"max_tokens": 5}), ({"prompt_tokens": 2}, {}), ({"item_characters": 8}, {})],
+)
+def test_more_work_than_a_request_may_ask_for_is_refused(model, limits, body):
+    with testclient.TestClient(create_app(model, Limits(**limits))) as client:
+        answer = client.post("/v1/completions", json={"prompt": "the quick brown", **body})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] in ("input-invalid", "prompt-length")
+
+
+@pytest.fixture
+def slow_model(model, monkeypatch):
+    """The model, which now takes 20 ms for a token."""
+    pieces = type(model.decoder).pieces_in_parts
+
+    def slowly(*args, **kwargs):
+        for piece in pieces(*args, **kwargs):
+            time.sleep(0.02)
+            yield piece
+
+    monkeypatch.setattr(type(model.decoder), "pieces_in_parts", slowly)
+    return model
+
+
+def test_writing_ends_when_the_time_of_a_request_is_over(slow_model):
+    with testclient.TestClient(create_app(slow_model, Limits(compute_s=0.2))) as client:
+        found = complete(client, max_tokens=60)
+    assert found["choices"][0]["finish_reason"] == "length"
+    assert 0 < found["usage"]["completion_tokens"] < 60
+
+
+def test_a_short_completion_comes_before_the_longest(slow_model):
+    finished = []
+
+    def ask(name, tokens):
+        finished.append((name, complete(client, max_tokens=tokens)["usage"]["completion_tokens"]))
+
+    application = create_app(slow_model, Limits(workers=1))
+    with testclient.TestClient(application) as client, ThreadPoolExecutor(3) as pool:
+        longest = [pool.submit(ask, "long", 50) for _ in range(2)]
+        time.sleep(0.3)
+        short = pool.submit(ask, "short", 2)
+        for request in (*longest, short):
+            request.result()
+    assert finished[0] == ("short", 2)

@@ -58,6 +58,7 @@ METRIC = Metric(
     tasks=CLASSIFICATION,
     default_for=CLASSIFICATION,
     needs_labels=True,
+    unit=1.0,
     prepare=whole,
     observe=observe,
     compare=compare,

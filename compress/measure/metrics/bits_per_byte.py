@@ -57,6 +57,7 @@ METRIC = Metric(
     kind="task",
     tasks=frozenset({"text-generation"}),
     wide=True,
+    spread=0.06,
     prepare=by_task,
     observe=observe,
     compare=compare,

@@ -37,6 +37,7 @@ METRIC = Metric(
     name="cosine",
     kind="fidelity",
     tasks=frozenset({"feature-extraction"}),
+    spread=0.05,
     prepare=whole,
     observe=observe,
     compare=compare,

@@ -51,6 +51,7 @@ METRIC = Metric(
     default_for=perplexity.TASKS,
     aliases=("kl",),
     wide=True,
+    spread=0.05,
     prepare=by_task,
     observe=observe,
     compare=compare,

@@ -10,9 +10,9 @@ import numpy as np
 
 from compress.data.labels import IGNORED
 from compress.measure.metric import Comparison, Metric, comparison
-from compress.measure.prepare import encoded
+from compress.measure.prepare import windowed
 from compress.runtime.outputs import logits_of
-from compress.runtime.tokens import word_tags
+from compress.runtime.tokens import tags_of_words
 from compress.stats.chance import Lift
 from compress.stats.estimate import Estimate
 from compress.stats.f_score import f1
@@ -33,8 +33,9 @@ def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
     names = batch.tools.names
     logits = batch.tools.text.unpadded(logits_of(outputs), batch.encodings)
     counts = []
-    for row, encoding, values in zip(batch.rows, batch.encodings, logits, strict=True):
-        found = word_tags(values, encoding)
+    for row, group in zip(batch.rows, batch.windows(), strict=True):
+        windows = [(batch.encodings[number], logits[number]) for number in group]
+        found = tags_of_words(windows, batch.tools.text.overlap)
         kept = [word for word, tag in enumerate(row["tags"]) if tag != IGNORED]
         said = entities([names.get(found.get(word, -1), "O") for word in kept])
         there = entities([names.get(row["tags"][word], str(row["tags"][word])) for word in kept])
@@ -97,7 +98,7 @@ METRIC = Metric(
     default_for=frozenset({"token-classification"}),
     needs_labels=True,
     aliases=("f1", "token_f1"),
-    prepare=encoded,
+    prepare=windowed,
     observe=observe,
     compare=compare,
     lift=lift,

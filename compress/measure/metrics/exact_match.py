@@ -40,6 +40,7 @@ METRIC = Metric(
     tasks=frozenset({"question-answering"}),
     needs_labels=True,
     aliases=("em",),
+    unit=1.0,
     prepare=windowed,
     observe=observe,
     compare=compare,

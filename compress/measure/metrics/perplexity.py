@@ -67,6 +67,7 @@ METRIC = Metric(
     default_for=TASKS,
     wide=True,
     sums_by_text=True,
+    spread=0.06,
     prepare=by_task,
     observe=observe,
     compare=compare,

@@ -57,6 +57,7 @@ METRIC = Metric(
     tasks=frozenset({"regression"}),
     default_for=frozenset({"regression"}),
     needs_labels=True,
+    spread=0.2,
     prepare=whole,
     observe=observe,
     compare=compare,

@@ -34,6 +34,7 @@ METRIC = Metric(
     tasks=frozenset({"regression"}),
     default_for=frozenset({"regression"}),
     alone=True,
+    spread=0.05,
     prepare=whole,
     observe=observe,
     compare=compare,

@@ -84,6 +84,7 @@ METRIC = Metric(
     default_for=frozenset({"feature-extraction"}),
     aliases=("rank",),
     alone=True,
+    spread=0.05,
     prepare=whole,
     observe=observe,
     compare=compare,

@@ -1,4 +1,7 @@
-"""Spearman's correlation of the cosine similarity of two texts with the score that people gave."""
+"""Spearman's correlation of the similarity of two texts with the score that people gave.
+
+The similarity is the model's own: the cosine unless its files name another.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,10 @@ if TYPE_CHECKING:
 
 
 def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
-    """`score` (n,) cosines, and `label` (n,) what people said."""
+    """`score` (n,) similarities, and `label` (n,) what people said."""
     del reference
-    vectors = batch.tools.head.apply(outputs, batch.feeds, normalize=True)
-    first, second = np.split(vectors.astype(np.float64), 2)
     return {
-        "score": (first * second).sum(axis=-1),
+        "score": batch.tools.head.similarities(outputs, batch.feeds),
         "label": np.array([row["label"] for row in batch.rows], np.float64),
     }
 
@@ -44,6 +45,7 @@ METRIC = Metric(
     tasks=frozenset({"feature-extraction"}),
     default_for=frozenset({"feature-extraction"}),
     needs_labels=True,
+    spread=0.2,
     prepare=pairs,
     observe=observe,
     compare=compare,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from compress.core.paths import whole_file
+from compress.core.seal import resume_point
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ def _read_best(work: Path) -> dict[str, torch.Tensor]:
 
 
 def _write(values: dict[str, Any], path: Path) -> None:
-    with whole_file(path) as part:
+    with resume_point(path) as part:
         torch.save(values, part)
 
 

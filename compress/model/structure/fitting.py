@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
-from compress.model.load import build_empty
+from compress.model.empty import build_empty
 from compress.model.structure.stack import linears
 from compress.model.structure.widths import differences
 

@@ -6,8 +6,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import InternalError
+from compress.model.empty import build_empty
 from compress.model.inputs import inputs_of
-from compress.model.load import build_empty, load_module, quiet_transformers, running_part
+from compress.model.load import load_module
+from compress.model.parts import running_part
+from compress.model.quiet import quiet_transformers
 from compress.model.structure.outputs import answer
 from compress.model.structure.widths import Widths, differences, write_widths
 

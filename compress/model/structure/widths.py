@@ -19,13 +19,13 @@ import torch
 
 from compress.core.errors import CompressError
 from compress.model.safety import read_json
+from compress.model.sidecar_names import WIDTHS
 from compress.model.structure.shrink import counts_of, keep_heads, set_matrix
 from compress.model.structure.stack import linears, matrix_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-WIDTHS = "widths.json"
 _FORMAT = 1
 
 

@@ -14,8 +14,10 @@ import torch
 
 from compress.core.artifact import BITSANDBYTES_FOLDER, ArtifactKind
 from compress.core.config import Frozen
+from compress.core.distribution import install_extra
 from compress.core.errors import CompressError
-from compress.model.load import quiet_transformers, refuse_not_finite
+from compress.model.load import refuse_not_finite
+from compress.model.quiet import quiet_transformers
 from compress.model.safety import read_json
 from compress.model.sidecars import copy_sidecars
 from compress.model.tasks import model_class
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 ACCEPTS = ArtifactKind.CHECKPOINT
 PRODUCES = ArtifactKind.CHECKPOINT
+LIBRARY = "bitsandbytes"
 
 FOLDER = BITSANDBYTES_FOLDER
 
@@ -41,6 +44,24 @@ class Config(Frozen):
     """Names of modules that stay as they are, beside the head."""
 
 
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return False
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Write `bitsandbytes/`, and read it back.
 
@@ -51,7 +72,7 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
         raise CompressError(
             "extra-missing",
             "export.bitsandbytes needs bitsandbytes",
-            hint="pip install 'compress[bitsandbytes]'",
+            hint=install_extra("bitsandbytes"),
         )
     refuse_not_finite(artifact.folder)
     folder = context.folder / FOLDER

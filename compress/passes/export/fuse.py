@@ -33,6 +33,24 @@ class Config(Frozen):
     level: Level = "contrib"
 
 
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows: they only check the graph."""
+    del config
+    return False
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Rewrite the graph and compare it with what it was.
 

@@ -50,6 +50,7 @@ from compress.model.safety import read_json
 from compress.model.sidecars import copy_sidecars
 from compress.model.structure.widths import read_widths
 from compress.passes.export.onnx import EXPORT_FACTS
+from compress.runtime.genai_settings import read_genai_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +102,18 @@ def calibrated(config: Config) -> bool:
 def timed(config: Config) -> bool:
     """Whether what is made depends on this host."""
     return config.accuracy_level == "auto"
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
@@ -221,8 +234,7 @@ def _compare(
 
 
 def _positions(folder: Path) -> int:
-    settings = read_json(folder / "genai_config.json", code="graph-missing")
-    return int(settings["model"]["context_length"])
+    return read_genai_settings(folder).model.context_length
 
 
 def _keep_codes(answers: Callable[[np.ndarray], np.ndarray], context: Context) -> list[Parity]:

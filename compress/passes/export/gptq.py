@@ -64,9 +64,6 @@ _FIRST, _SECOND = "gptq", "gptq_v2"
 _SIZES = (-1, 16, 32, 64, 128, 256, 512, 1024)
 """Columns of a group that GPTQModel's kernels take; -1: rows."""
 
-_OURS = ("quantized.json", "gptq.json", "sensitivity.json", "step.json")
-"""What stands beside the weights and means nothing to readers of this layout."""
-
 Tensors = dict[str, torch.Tensor]
 
 
@@ -74,6 +71,24 @@ class Config(Frozen):
     """How large a file may grow."""
 
     shard_bytes: int = 2_000_000_000
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return False
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
@@ -94,7 +109,7 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     )
     with context.progress.track("Packing", len(source.layouts) + len(source.others)) as advance:
         _write(_counted(parts, advance), folder, config.shard_bytes)
-    copy_sidecars(artifact.folder, folder, text=True, skip=_OURS)
+    copy_sidecars(artifact.folder, folder, text=True)
     _configure(folder, setting)
     return artifact.at(context.folder)
 

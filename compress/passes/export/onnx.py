@@ -22,6 +22,7 @@ from compress.graph.session import open_runner
 from compress.model.ends import gathering_by_position
 from compress.model.inputs import Inputs, inputs_of, on_own_inputs
 from compress.model.load import load_module
+from compress.model.outputs import exported_outputs, unsupported_outputs
 from compress.model.quiet import exporters_cause, quiet_exporter
 from compress.model.sidecars import copy_sidecars
 
@@ -44,6 +45,24 @@ class Config(Frozen):
     """`opset` is the version of ONNX's operators that is asked for."""
 
     opset: int = 20
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return False
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
@@ -90,24 +109,28 @@ class _Exportable(torch.nn.Module):
         return tuple(result[name] for name in self.outputs)
 
 
-_WANTED = ("last_hidden_state", "pooler_output", "logits", "start_logits", "end_logits")
-
-
 def _output_names(module: torch.nn.Module, inputs: Inputs, task: str) -> tuple[str, ...]:
     if getattr(module.config, "use_cache", False):
         module.config.use_cache = False
     sample = inputs.sample(batch=1, length=16, seed=0)
     with on_own_inputs(module, sample), torch.inference_mode():
         result = module(**sample, return_dict=True)
-    names = tuple(name for name in _WANTED if isinstance(result.get(name), torch.Tensor))
-    if task == "feature-extraction" and "input_ids" in inputs.names:
-        # A text encoder's pooler is a head of its pre-training; embeddings pool the hidden states.
-        names = ("last_hidden_state",)
-    if not names or any(name not in result for name in names):
-        found = ", ".join(result.keys())
-        hint = f"supported outputs: {', '.join(_WANTED)}"
-        raise CompressError("outputs-unsupported", f"the model gives {found}", hint=hint)
+        again = module(**sample, return_dict=True)
+    tensors = [name for name, value in result.items() if isinstance(value, torch.Tensor)]
+    names = exported_outputs(tensors, task=task, reads_text="input_ids" in inputs.names)
+    if not names:
+        raise unsupported_outputs(type(module).__name__, result.keys())
+    if random := [name for name in names if not _alike(result[name], again[name])]:
+        message = f"{type(module).__name__} answers differently each time ({', '.join(random)})"
+        raise CompressError("outputs-random", message, hint="a graph cannot draw its random numbers")
     return names
+
+
+def _alike(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Whether two answers to one sample differ by no more than the order of sums does."""
+    if first.shape != second.shape:
+        return False
+    return bool(torch.allclose(first, second, rtol=1e-3, atol=1e-4, equal_nan=True))
 
 
 def _trace(wrapped: _Exportable, inputs: Inputs, graph: Path, *, opset: int) -> None:

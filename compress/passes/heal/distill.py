@@ -63,6 +63,30 @@ class Config(Frozen):
     length: int | None = Field(default=None, ge=8)
 
 
+def learns(config: Config) -> bool:
+    """Whether weights are fitted to calibration rows."""
+    del config
+    return True
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return True
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return True
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Heal; see the module.
 

@@ -26,6 +26,29 @@ class Config(Width):
     kind: ClassVar[Kind] = "heads"
 
 
+def learns(config: Config) -> bool:
+    """Whether weights are fitted to calibration rows."""
+    del config
+    return True
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return True
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return True
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    return config.latency is not None
+
+
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """Write the narrower checkpoint.
 

@@ -22,7 +22,8 @@ from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.data.bounded import within
 from compress.model.inputs import inputs_of
-from compress.model.load import load_whole, running_part
+from compress.model.load import load_whole
+from compress.model.parts import running_part
 from compress.model.structure.depth import only_blocks, refuse_uneven, through
 from compress.model.structure.fitting import depth_config
 from compress.model.structure.outputs import answer, distance, ready, tensors_of
@@ -61,6 +62,28 @@ class Config(Frozen):
         if sum(value is not None for value in (self.keep, self.count, self.ratio)) != 1:
             raise ValueError("give one of keep, count and ratio")
         return self
+
+
+def learns(config: Config) -> bool:
+    """Whether calibration rows choose the blocks."""
+    return calibrated(config)
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    return config.keep is None and config.choose != "spread"
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:

@@ -16,7 +16,8 @@ from pydantic import Field, field_validator
 from compress.core.artifact import ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
-from compress.model.load import load_whole, running_part
+from compress.model.load import load_whole
+from compress.model.parts import running_part
 from compress.model.structure.observed import observe
 from compress.model.structure.outputs import ready
 from compress.model.structure.rewrite import save_changed
@@ -60,6 +61,28 @@ class Config(Frozen):
         """The pattern, or the share."""
         found = _PATTERN.fullmatch(self.pattern) if self.pattern else None
         return Pattern(zeros=int(found[1]), group=int(found[2])) if found else Pattern(ratio=self.ratio)
+
+
+def learns(config: Config) -> bool:
+    """Whether weights are fitted to calibration rows."""
+    return calibrated(config)
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    return config.method != "magnitude"
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:

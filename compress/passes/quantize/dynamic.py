@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 from compress.core.artifact import GRAPH_NAME, ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
+from compress.core.stored_bits import Storage
 from compress.graph.attention import find_attentions, quantized_attention
 from compress.graph.convolution import Convolution, columns, find_convolutions
 from compress.graph.edit import Editor
@@ -91,9 +92,33 @@ class Config(Frozen):
         return self
 
 
-def stored_bits(config: Config) -> dict[str, float]:
-    """Bits an element by group of weights, for `plan`."""
-    return {"matrix": 8 if config.stored == 8 else 4 + 8 / config.group_size}
+def storage(config: Config) -> dict[str, Storage]:
+    """How `plan` expects each kind of matrix to be stored."""
+    least = config.minimum_elements
+    if config.stored == 8:
+        return {"matrix": Storage(bits=8, row_bits=40 if config.per_channel else 0, minimum=least)}
+    return {"matrix": Storage(bits=4, group_size=config.group_size, scale_bits=8, row_bits=32, minimum=least)}
+
+
+def learns(config: Config) -> bool:
+    """Whether weights are fitted to calibration rows: those that are stored in 4 bits."""
+    return calibrated(config)
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    return config.stored == 4 and config.items > 0
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    return config.reduce_range is None
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 from compress.core.artifact import GRAPH_NAME, ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
+from compress.core.stored_bits import Storage
 from compress.graph.edit import Editor
 from compress.graph.io import read_graph, write_graph
 from compress.graph.quantized import block_gather, row_gather, store_blocks
@@ -61,10 +62,38 @@ class Config(Frozen):
         return value
 
 
-def stored_bits(config: Config) -> dict[str, float]:
-    """Bits an element by group of weights, for `plan`: a row of 8 bits shares one scale."""
-    scale = (16 if config.half_scales else 32) / config.block_size
-    return {"embedding": 8 if config.bits == 8 else config.bits + scale}
+def storage(config: Config) -> dict[str, Storage]:
+    """How `plan` expects each kind of matrix to be stored: 8 bits share a scale a row."""
+    least = config.minimum_bytes // 4
+    if config.bits == 8:
+        return {"embedding": Storage(bits=8, row_bits=32, minimum=least)}
+    return {
+        "embedding": Storage(
+            bits=config.bits,
+            group_size=config.block_size,
+            scale_bits=16 if config.half_scales else 32,
+            zero_bits=0 if config.symmetric else config.bits,
+            minimum=least,
+        )
+    }
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return False
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:

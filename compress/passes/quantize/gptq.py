@@ -21,8 +21,9 @@ from pydantic import Field, field_validator, model_validator
 
 from compress.core.artifact import ArtifactKind
 from compress.core.config import Frozen
-from compress.core.paths import link_or_copy
+from compress.core.copies import link_or_copy
 from compress.core.recipe import Step
+from compress.core.stored_bits import FP32, Storage
 from compress.core.units import parse_size
 from compress.model.arithmetic import has_bfloat16
 from compress.model.blocks import BlockQuantizer
@@ -126,6 +127,15 @@ class Config(Frozen):
         size = group_size or self.group_size
         return 0.0 if size < 0 else (16 + (0 if self.symmetric else bits)) / size
 
+    def storage(self, bits: float, zero_bits: int, group_size: int | None = None) -> Storage:
+        """The form of matrices in so many bits."""
+        return Storage(
+            bits=bits,
+            group_size=max(group_size or self.group_size, 0),
+            scale_bits=16,
+            zero_bits=0 if self.symmetric else zero_bits,
+        )
+
     def scheme(self, bits: int, group_size: int | None = None) -> Scheme:
         """The scheme of matrices in so many bits, in groups of another size where one is given."""
         return Scheme(
@@ -139,13 +149,16 @@ class Config(Frozen):
         )
 
 
-def stored_bits(config: Config) -> dict[str, float]:
-    """Bits an element by group of weights, for `plan`: the code and its share of a scale and a zero."""
+def storage(config: Config) -> dict[str, Storage]:
+    """How `plan` expects each kind of matrix to be stored."""
     matrix = config.average_bits or (config.bits if config.max_size is None else max(config.choices))
     table, size = config.embedding_bits, config.embedding_group_size
     return {
-        "matrix": matrix + config.grid_bits(config.bits),
-        "embedding": 16.0 if table is None else table + config.grid_bits(table, size),
+        "matrix": config.storage(matrix, config.bits),
+        "embedding": FP32 if table is None else config.storage(table, table, size),
+        "head": FP32
+        if config.head_bits is None
+        else config.storage(config.head_bits, config.head_bits, config.head_group_size),
     }
 
 
@@ -154,13 +167,18 @@ def size_limit(config: Config) -> int | None:
     return None if config.max_size is None else parse_size(config.max_size)
 
 
+def work_bytes(config: Config, *, parameters: int, width: int) -> int:
+    """Bytes on disk while it works, beside the result: hidden states before and after a block, float32."""
+    return 2 * config.samples * config.length * width * 4
+
+
 def within(config: Config, size: int) -> dict[str, str]:
     """What to change so that a recipe that chooses bits keeps to a model of `size` bytes, too: nothing where
     it has a size of its own, or the same bits for all.
     """
     if config.average_bits is None or config.max_size is not None:
         return {}
-    return {"max_size": str(size)}
+    return {"max_size": f"{size}B"}
 
 
 def uncalibrated(config: Config) -> Step | None:
@@ -177,6 +195,29 @@ def uncalibrated(config: Config) -> Step | None:
         "head": config.head_bits == config.bits,
     }
     return Step(name="quantize.round", config=settings)
+
+
+def learns(config: Config) -> bool:
+    """Whether weights are fitted to calibration rows."""
+    del config
+    return True
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return True
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    return config.output_feedback
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:

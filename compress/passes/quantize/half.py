@@ -16,6 +16,7 @@ from onnx import TensorProto
 from compress.core.artifact import GRAPH_NAME, ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
+from compress.core.stored_bits import Storage
 from compress.graph.edit import Editor, attributes
 from compress.graph.io import read_graph, write_graph
 from compress.graph.linear import is_excluded
@@ -49,6 +50,30 @@ class Config(Frozen):
     """Types of operators."""
     exclude: tuple[str, ...] = ()
     """Patterns (`*`, `?`) of node names."""
+
+
+def storage(config: Config) -> dict[str, Storage]:
+    """How `plan` expects each kind of matrix to be stored."""
+    del config
+    return dict.fromkeys(("matrix", "embedding", "rest"), Storage(bits=16))
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return False
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:

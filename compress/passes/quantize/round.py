@@ -17,6 +17,7 @@ from pydantic import Field
 from compress.core.artifact import ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
+from compress.core.stored_bits import FP32, Storage
 from compress.model.fused import Parts
 from compress.model.load import empty_module
 from compress.model.quantized import Layout, QuantizedMatrix, write_block, write_index
@@ -50,10 +51,35 @@ class Config(Frozen):
     """An output layer that is not tied."""
 
 
-def stored_bits(config: Config) -> dict[str, float]:
-    """Bits an element by group of weights, for `plan`: the code and its share of a scale."""
-    bits = max(config.bits, 4) + (16 / config.group_size if config.group_size else 0)
-    return {"matrix": bits, **({"embedding": bits} if config.embedding else {})}
+def storage(config: Config) -> dict[str, Storage]:
+    """How `plan` expects each kind of matrix to be stored."""
+    bits = max(config.bits, 4)
+    form = Storage(
+        bits=bits, group_size=config.group_size, scale_bits=16, zero_bits=0 if config.symmetric else bits
+    )
+    return {
+        "matrix": form,
+        "embedding": form if config.embedding else FP32,
+        "head": form if config.head else FP32,
+    }
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return False
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:

@@ -19,6 +19,7 @@ from pydantic import Field
 from compress.core.artifact import GRAPH_NAME, ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
+from compress.core.stored_bits import Storage
 from compress.graph.activations import RowSample, observe
 from compress.graph.edit import Editor
 from compress.graph.io import read_graph, write_graph
@@ -78,10 +79,26 @@ class Config(Frozen):
     """Layers with smaller weights stay as they are."""
 
 
-def stored_bits(config: Config) -> dict[str, float]:
-    """Bits an element by group of weights, for `plan`."""
+def storage(config: Config) -> dict[str, Storage]:
+    """How `plan` expects each kind of matrix to be stored: QDQ pairs keep a scale and a zero point a row."""
+    return {"matrix": Storage(bits=8, row_bits=40, minimum=config.minimum_elements)}
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
     del config
-    return {"matrix": 8}
+    return True
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return True
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    return config.reduce_range is None
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:

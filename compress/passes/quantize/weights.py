@@ -21,6 +21,7 @@ from pydantic import Field, field_validator
 from compress.core.artifact import GRAPH_NAME, ArtifactKind
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
+from compress.core.stored_bits import Storage
 from compress.graph.edit import Editor
 from compress.graph.io import read_graph, write_graph
 from compress.graph.linear import find_linears, is_excluded, lower
@@ -72,9 +73,35 @@ class Config(Frozen):
         return value
 
 
-def stored_bits(config: Config) -> dict[str, float]:
-    """Bits an element by group of weights, for `plan`: the code and its share of a scale."""
-    return {"matrix": config.bits + (16 if config.half_scales else 32) / config.block_size}
+def storage(config: Config) -> dict[str, Storage]:
+    """How `plan` expects each kind of matrix to be stored."""
+    return {
+        "matrix": Storage(
+            bits=config.bits,
+            group_size=config.block_size,
+            scale_bits=16 if config.half_scales else 32,
+            zero_bits=0 if config.symmetric else config.bits,
+            minimum=config.minimum_elements,
+        )
+    }
+
+
+def calibrated(config: Config) -> bool:
+    """Whether the result depends on the calibration rows."""
+    del config
+    return False
+
+
+def seeded(config: Config) -> bool:
+    """Whether the result depends on the seed."""
+    del config
+    return False
+
+
+def profiled(config: Config) -> bool:
+    """Whether the result depends on the profile."""
+    del config
+    return False
 
 
 def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:

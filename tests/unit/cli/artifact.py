@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 WORDS = ["[PAD]", "[UNK]", "a", "word", "of", "the", "text"]
 
 
-def publish(folder: Path, *, report: Report | None = None, table: np.ndarray | None = None) -> Path:
+def publish(
+    folder: Path,
+    *,
+    report: Report | None = None,
+    table: np.ndarray | None = None,
+    step: str = "quantize.dynamic",
+) -> Path:
     """Write the artifact into `folder` and seal it."""
     folder.mkdir(parents=True, exist_ok=True)
     _graph(folder, np.eye(len(WORDS), 4, dtype=np.float32) if table is None else table)
@@ -43,7 +49,7 @@ def publish(folder: Path, *, report: Report | None = None, table: np.ndarray | N
         created="2026-11-23T00:12:41+00:00",
         task="feature-extraction",
         source=Source(ref="org/name", digest="d" * 64),
-        recipe=Recipe(name="int8", steps=(Step(name="quantize.dynamic"),)),
+        recipe=Recipe(name="int8", steps=(Step(name=step),)),
         seed=0,
         host={"cpu": "x"},
         versions={"compress": "0.1.0"},
@@ -52,8 +58,9 @@ def publish(folder: Path, *, report: Report | None = None, table: np.ndarray | N
 
 
 def _graph(folder: Path, table: np.ndarray) -> None:
+    width = table.shape[1]
     ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "length"])
-    out = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["batch", "length", 4])
+    out = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["batch", "length", width])
     node = helper.make_node("Gather", ["embeddings.word.weight", "input_ids"], ["last_hidden_state"])
     weights = [numpy_helper.from_array(table, "embeddings.word.weight")]
     graph = helper.make_graph([node], "g", [ids], [out], weights)

@@ -146,3 +146,24 @@ def test_the_page_is_one_file_without_scripts(setting, capsys, monkeypatch):
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert len(page.all("svg")) >= 8
+
+
+def test_without_labels_the_uncompressed_model_is_the_reference(setting, tmp_path):
+    from compress.core.artifact import Silent
+    from compress.core.settings import Settings
+    from compress.pipeline.compare import compare
+    from compress.pipeline.subjects import find_subject
+
+    root, _ = setting
+    publish(tmp_path / "whole", table=TABLE, step="export.onnx")
+    texts = [" ".join(np.random.default_rng(seed).choice(USUAL, 3)) for seed in range(40)]
+    (tmp_path / "texts.csv").write_text("\n".join(["text", *texts]) + "\n")
+    folders = (root / "noisy", root / "good", tmp_path / "whole")
+    subjects = [find_subject(str(folder), task=None, offline=True, note=print) for folder in folders]
+    settings = Settings(data=str(tmp_path / "texts.csv"), seconds=0.2)
+    found = compare(subjects, settings, progress=Silent())
+    assert [model.name for model in found.models] == [str(folders[place]) for place in (2, 0, 1)]
+    assert found.models[0].standing.drop is None
+    assert found.models[0].on_front
+    assert found.models[1].standing.drop > 0
+    assert found.notes == [f"without labels, compared with {folders[2]}"]

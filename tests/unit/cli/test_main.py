@@ -28,3 +28,20 @@ def test_version_is_that_of_the_package(capsys):
 def test_an_unknown_verb_names_the_likeliest(capsys):
     assert main(["rnu", "demo"]) == 2
     assert "error[usage]: No such command 'rnu'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"), [(["run", "model"], "finished steps are kept in"), (["verify", "folder"], "")]
+)
+def test_an_interrupted_command_says_what_is_kept(words, hint, monkeypatch, tmp_path, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("compress.api.run_settings", interrupted)
+    monkeypatch.setattr("compress.pipeline.manifest.read_manifest", interrupted)
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 130
+    said = capsys.readouterr().err
+    assert "interrupted\n" in said
+    assert (f"{hint} {tmp_path / 'cache'}" in said) if hint else "hint" not in said

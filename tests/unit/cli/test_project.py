@@ -117,6 +117,32 @@ def test_what_is_no_project_is_refused_before_anything_runs(runs, capsys, text, 
     assert runs == []
 
 
+@pytest.mark.parametrize(
+    ("jobs", "folder"),
+    [
+        ("- {model: org/same}\n- {model: other/same}\n", "same-cpu"),
+        ("- {model: a, out: one}\n- {model: b, out: ./x/../one}\n", "one"),
+        ("- {model: a, target: cpu}\n- {model: a, targets: [laptop, cpu]}\n", "a-cpu"),
+    ],
+)
+def test_outputs_that_collide_are_refused_before_anything_runs(runs, capsys, jobs, folder):
+    write(f"jobs:\n{jobs}")
+    assert main(["run"]) == 2
+    said = capsys.readouterr().err
+    assert "error[output-collides]" in said
+    assert folder in said
+    assert runs == []
+
+
+def test_an_output_that_exists_is_refused_before_anything_runs(runs, capsys):
+    Path("there").mkdir()
+    Path("there/file").write_text("x")
+    write("jobs:\n- {model: a}\n- {model: b, out: there}\n")
+    assert main(["run"]) == 2
+    assert "error[output-exists]" in capsys.readouterr().err
+    assert runs == []
+
+
 def test_jobs_do_not_disturb_a_run_of_one_model(runs):
     write(PROJECT)
     assert main(["run", "good", "-q"]) == 0

@@ -2,16 +2,16 @@ import os
 
 import pytest
 
+from compress.core.copies import add_missing, clone_or_copy
 from compress.core.errors import CompressError
 from compress.core.paths import (
     contained,
     folder_digest,
-    link_missing,
-    published,
     refuse_existing,
     refuse_unwritable,
     whole_file,
 )
+from compress.core.publication import published
 
 
 def test_a_folder_is_complete_or_absent(tmp_path):
@@ -118,7 +118,7 @@ def test_only_missing_files_are_added(tmp_path):
     for name in ("deep/a", "b", "skipped"):
         (source / name).write_text("source")
     (target / "b").write_text("target")
-    link_missing(source, target, skip=["skipped"])
+    add_missing(source, target, add=clone_or_copy, skip=["skipped"])
     assert (target / "deep/a").read_text() == "source"
     assert (target / "b").read_text() == "target"
     assert not (target / "skipped").exists()

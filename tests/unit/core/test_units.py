@@ -13,10 +13,23 @@ from compress.core.units import (
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("18MB", 18_000_000), ("1.5 GiB", 1_610_612_736), ("20000000", 20_000_000), ("7kB", 7_000)],
+    [("18MB", 18_000_000), ("1.5 GiB", 1_610_612_736), ("20000000B", 20_000_000), ("7kB", 7_000)],
 )
 def test_sizes_are_decimal_unless_they_say_ib(text, expected):
     assert parse_size(text) == expected
+
+
+@pytest.mark.parametrize("text", ["20", "20000000", " 1.5 "])
+def test_a_size_without_a_unit_is_refused_and_one_is_asked_for(text):
+    with pytest.raises(CompressError, match="has no unit") as error:
+        parse_size(text)
+    assert f"{text.strip()}MB" in error.value.hint
+
+
+def test_a_time_without_a_unit_is_refused_and_one_is_asked_for():
+    with pytest.raises(CompressError, match="has no unit") as error:
+        parse_duration_ms("10")
+    assert error.value.hint == "write 10ms or 10s"
 
 
 @pytest.mark.parametrize("text", ["", "MB", "-1MB", "0", "18 parsecs", "1e9", "18MB!"])

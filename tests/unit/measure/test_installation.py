@@ -13,7 +13,7 @@ def test_what_the_project_asks_for_is_listed():
 
 def test_extras_say_how_they_are_installed():
     found = {one.name: one for one in extras()}
-    assert found["openvino"].command == "pip install 'compress[openvino]'"
+    assert found["openvino"].command == "pip install 'compress-models[openvino]'"
     assert "test" not in found
 
 

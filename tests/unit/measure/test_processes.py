@@ -86,7 +86,7 @@ def test_the_first_is_gone_when_the_second_fails(tmp_path):
         pass
     assert caught.value.contender == "bad"
     assert "'bad'" in caught.value.message
-    assert "graph-unloadable" in caught.value.message
+    assert "graph-missing" in caught.value.message
     assert children() == before
 
 

@@ -134,7 +134,7 @@ def test_a_graph_that_does_not_load_there_says_why(device_host, tmp_path):
         one = RemoteContender(
             name="broken", device=device, graph=send_graph(device, broken, number=0), threads=1
         )
-        with pytest.raises(WorkerFailed, match="graph-unloadable"):
+        with pytest.raises(WorkerFailed, match="graph-invalid"):
             interleave([one], {"x": feeds(1, 8)}, progress=Silent(), rounds=1, device=device)
     assert not Path(device.folder).exists()
 

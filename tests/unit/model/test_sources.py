@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+
 from transformers.utils import logging
 
 from compress.model import resolve, sources
@@ -14,7 +16,7 @@ def test_a_gguf_is_converted_without_the_bars_of_transformers(tmp_path, monkeypa
 
     monkeypatch.setattr(sources, "_convert", convert)
     file = tmp_path / "model.gguf"
-    file.write_bytes(b"GGUF" + bytes(20))
+    file.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 0))
     folder = sources.gguf_folder(file, cache=tmp_path / "cache", note=said.append)
     assert seen == [False]
     assert logging.is_progress_bar_enabled()

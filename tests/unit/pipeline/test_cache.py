@@ -1,4 +1,4 @@
-from compress.pipeline.cache import cache_folder, cached_bytes, clean, package_versions, step_key
+from compress.pipeline.cache import Cleaned, cache_folder, cached_bytes, clean, package_versions, step_key
 
 
 def test_a_key_changes_with_all_that_shapes_a_result():
@@ -24,7 +24,7 @@ def test_clean_removes_what_is_ours_and_tells_how_much(tmp_path):
     (tmp_path / "steps" / "k" / "b").hardlink_to(tmp_path / "steps" / "k" / "a")
     (tmp_path / "mine").write_bytes(b"123")
     assert cached_bytes(tmp_path) == 8
-    assert clean(tmp_path) == 5
+    assert clean(tmp_path) == Cleaned(freed_bytes=5, in_use=0)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 

@@ -71,12 +71,15 @@ def test_what_could_not_be_made_is_not_judged():
 def test_each_candidate_is_judged_once():
     judged = []
 
-    def on_calibration(candidates):
+    def on_choice(candidates):
         judged.extend(one.recipe.name for one in candidates)
-        return {one.recipe.name: SimpleNamespace(drop=0.04, baseline=9.0) for one in candidates}
+        return {
+            one.recipe.name: SimpleNamespace(drop=0.04, drop_upper_95=0.04, baseline=9.0)
+            for one in candidates
+        }
 
-    splits = SimpleNamespace(metric=SimpleNamespace(name="perplexity"))
-    judge = SimpleNamespace(on_calibration=on_calibration, splits=splits)
+    splits = SimpleNamespace(metric=SimpleNamespace(name="perplexity"), share=1.0)
+    judge = SimpleNamespace(on_choice=on_choice, splits=splits)
     budgets = SimpleNamespace(max_size=None, min_speedup=None)
     drop = SimpleNamespace(form="ratio", amount=1.05, text="1.05x")
     scores = Scores(SimpleNamespace(budgets=budgets, max_drop=drop, prefer="speed"), judge)

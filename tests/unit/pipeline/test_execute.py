@@ -11,7 +11,8 @@ from compress.core.artifact import Silent
 from compress.core.recipe import Step
 from compress.measure.host import detect_host
 from compress.pipeline import execute
-from compress.pipeline.execute import Executor, environment_of
+from compress.pipeline.execute import Executor
+from compress.pipeline.step_process import environment_of
 from tests.unit.graphs import PROFILE
 
 
@@ -49,3 +50,54 @@ def test_memory_is_given_back_often_where_a_model_is_streamed_and_kept_where_it_
     found = environment_of(Step(name=name, config={}), {"HOME": "/"})
     assert found["HOME"] == "/"
     assert ("mmap_threshold" in found.get(VARIABLE, "")) == streams
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "reads"),
+    [
+        ("quantize.round", {"bits": 4}, ""),
+        ("quantize.weights", {}, ""),
+        ("quantize.embeddings", {}, ""),
+        ("quantize.half", {}, ""),
+        ("export.onnx", {}, ""),
+        ("export.fuse", {}, ""),
+        ("export.gptq", {}, ""),
+        ("export.bitsandbytes", {}, ""),
+        ("export.genai", {}, ""),
+        ("export.genai", {"accuracy_level": "auto"}, "rows"),
+        ("export.genai", {"kv_cache": "int8"}, "rows"),
+        ("quantize.gptq", {}, "rows"),
+        ("quantize.gptq", {"output_feedback": True}, "rows seed"),
+        ("quantize.static", {}, "rows seed profile"),
+        ("quantize.static", {"reduce_range": False}, "rows seed"),
+        ("quantize.smooth", {}, "rows seed"),
+        ("quantize.dynamic", {}, "profile"),
+        ("quantize.dynamic", {"reduce_range": True}, ""),
+        ("quantize.dynamic", {"stored": 4}, "rows profile"),
+        ("quantize.dynamic", {"stored": 4, "items": 0}, "profile"),
+        ("prune.layers", {"count": 1, "choose": "spread"}, ""),
+        ("prune.layers", {"keep": [0]}, ""),
+        ("prune.layers", {"count": 1, "choose": "measured"}, "rows"),
+        ("prune.ffn", {"ratio": 0.3}, "rows seed"),
+        ("prune.ffn", {"latency": 0.7}, "rows seed profile"),
+        ("prune.heads", {"latency": 0.7}, "rows seed profile"),
+        ("prune.sparse", {"method": "magnitude", "ratio": 0.5}, ""),
+        ("prune.sparse", {"method": "wanda", "ratio": 0.5}, "rows"),
+        ("prune.vocabulary", {}, "rows"),
+        ("heal.distill", {}, "rows seed"),
+    ],
+)
+def test_a_result_is_made_again_only_where_something_it_depends_on_changed(tmp_path, name, config, reads):
+    def key(**changed):
+        settings = {"rows_digest": "r", "profile": PROFILE, "seed": 0, **changed}
+        executor = Executor(
+            steps=tmp_path, rows=tmp_path / "rows", progress=Silent(), processor=tmp_path, **settings
+        )
+        return executor._key("parent", Step(name=name, config=config))
+
+    others = {
+        "rows": key(rows_digest="other"),
+        "seed": key(seed=1),
+        "profile": key(profile=PROFILE.model_copy(update={"int8_saturates": True})),
+    }
+    assert {what for what, other in others.items() if other != key()} == set(reads.split())

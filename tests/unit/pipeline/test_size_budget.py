@@ -28,7 +28,7 @@ def test_a_recipe_that_chooses_bits_keeps_to_the_size():
     check_chain(made)
     config = bind(made.steps[0]).config
     assert isinstance(config, gptq.Config)
-    assert (config.average_bits, config.max_size) == (4.45, str(90_000_000 - beside_weights(SMOL)))
+    assert (config.average_bits, config.max_size) == (4.45, f"{90_000_000 - beside_weights(SMOL)}B")
     assert config.group_size == 128
 
 

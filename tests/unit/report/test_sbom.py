@@ -42,6 +42,8 @@ def test_it_names_the_source_the_files_the_licence_and_the_steps(folder):
     hashes = {file["name"]: file["hashes"][0]["content"] for file in model["components"]}
     assert hashes == {name: file_digest(folder / name) for name in ("model.onnx", "model.onnx.data")}
     source = document["components"][0]
+    tool = next(one for one in document["components"] if one["name"] == "compress")
+    assert tool["purl"] == "pkg:pypi/compress-models@0.1.0"  # `compress` there is another project
     assert source["purl"] == "pkg:huggingface/sentence-transformers/all-MiniLM-L6-v2@c9745ed1d9f2"
     assert source["hashes"][0]["content"] == example.report().model.digest
     names = {one["name"]: one["value"] for one in model["properties"]}

@@ -10,10 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
+from tokenizers import Tokenizer
 
 from compress.core.errors import CompressError
 from compress.runtime.embed import frame_mask, load_head, plain_embedding, pooled, unit
 from compress.runtime.pooling import MODES, pool, pooling_modes
+from tests import tiny
 
 
 def slow_pool(hidden, mask, mode):
@@ -110,6 +112,70 @@ def test_modules_equal_those_of_torch(tmp_path, activation):
         head.apply(outputs, feeds), torch.nn.functional.normalize(raw, dim=1).numpy(), atol=1e-5
     )
     np.testing.assert_allclose(head.apply(outputs, feeds, normalize=False), raw.numpy(), atol=1e-5)
+
+
+@given(
+    lengths=st.lists(st.integers(4, 8), min_size=1, max_size=4), left=st.booleans(), seed=st.integers(0, 99)
+)
+def test_tokens_of_a_prompt_are_left_out(lengths, left, seed):
+    longest, skipped = max(lengths), 3
+    hidden = np.random.default_rng(seed).standard_normal((len(lengths), longest, 5)).astype(np.float32)
+    mask = np.array([[int(t >= longest - n if left else t < n) for t in range(longest)] for n in lengths])
+    rest = np.array(
+        [
+            [int(longest - n + skipped <= t if left else skipped <= t < n) for t in range(longest)]
+            for n in lengths
+        ]
+    )
+    for mode in ("cls", "max", "mean", "mean_sqrt_len_tokens", "lasttoken"):
+        np.testing.assert_allclose(
+            pool(hidden, mask, (mode,), skipped=skipped), slow_pool(hidden, rest, mode), atol=1e-5
+        )
+    # Positions are still counted from the prompt's first token on.
+    weighted = [
+        np.average(tokens[inside > 0], axis=0, weights=1 + skipped + np.arange(inside.sum()))
+        for tokens, inside in zip(hidden, rest, strict=True)
+    ]
+    np.testing.assert_allclose(pool(hidden, mask, ("weightedmean",), skipped=skipped), weighted, atol=1e-5)
+
+
+def test_a_prompt_and_a_width_are_read_from_the_models_files(tmp_path):
+    tiny.tokenizer(tmp_path)
+    modules(
+        tmp_path,
+        ("Transformer", {}, None),
+        ("Pooling", {"pooling_mode": "mean", "include_prompt": False}, None),
+    )
+    use = {"prompts": {"query": "find the dog : "}, "default_prompt_name": "query", "truncate_dim": 2}
+    (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(use))
+    hidden = np.random.default_rng(0).standard_normal((1, 9, 4)).astype(np.float32)
+    outputs, feeds = {"last_hidden_state": hidden}, {"attention_mask": np.ones((1, 9), dtype=np.int64)}
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    skipped = len(tokenizer.encode(use["prompts"]["query"])) - 1
+    tokenizer.enable_padding(length=64)  # as many models of sentence-transformers have it written
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    expected = hidden[:, skipped:, :2].mean(axis=1)
+    np.testing.assert_allclose(load_head(tmp_path).apply(outputs, feeds), expected, atol=1e-6)
+    lengths = np.linalg.norm(load_head(tmp_path).apply(outputs, feeds, normalize=True), axis=1)
+    np.testing.assert_allclose(lengths, 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [None, "cosine", "dot", "euclidean", "manhattan"])
+def test_two_texts_are_compared_as_the_model_was_trained(tmp_path, name):
+    modules(tmp_path, ("Transformer", {}, None), ("Pooling", {"pooling_mode": "cls"}, None))
+    use = {"similarity_fn_name": name}
+    (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(use))
+    hidden = torch.randn(4, 1, 3, generator=torch.Generator().manual_seed(0))
+    first, second = hidden[:2, 0], hidden[2:, 0]
+    expected = {
+        "cosine": torch.nn.functional.cosine_similarity(first, second),
+        "dot": (first * second).sum(1),
+        "euclidean": -((first - second) ** 2).sum(1).sqrt(),
+        "manhattan": -(first - second).abs().sum(1),
+    }[name or "cosine"]
+    feeds = {"attention_mask": np.ones((4, 1), dtype=np.int64)}
+    found = load_head(tmp_path).similarities({"last_hidden_state": hidden.numpy()}, feeds)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_a_bare_encoder_gives_the_mean_over_its_tokens(tmp_path):

@@ -15,7 +15,7 @@ from compress.runtime.ctc import load_ctc
 from compress.runtime.mask import fill_masks
 from compress.runtime.outputs import hidden_of, logits_of
 from compress.runtime.qa import best_answer, start_end
-from compress.runtime.tokens import find_spans, word_positions, word_tags
+from compress.runtime.tokens import find_spans, joined_spans, judged, tags_of_words, word_places
 
 WORDS = ["[CLS]", "[SEP]", "[MASK]", "[UNK]", "ada", "love", "##lace", "met", "george", "boole"]
 WORDS += ["in", "london", "who", "?", "the"]
@@ -69,10 +69,39 @@ def test_spans_are_joined_and_begun(tokenizer):
 
 def test_words_are_judged_by_their_first_token(tokenizer):
     encoding = tokenizer.encode(["ada", "lovelace", "met"], is_pretokenized=True)
-    assert word_positions(encoding) == {0: 1, 1: 2, 2: 4}
-    assert word_tags(one_hot([0, 1, 2, 0, 3, 0], 4), encoding) == {0: 1, 1: 2, 2: 3}
+    assert word_places([encoding], 0) == {0: (0, 1), 1: (0, 2), 2: (0, 4)}
+    assert tags_of_words([(encoding, one_hot([0, 1, 2, 0, 3, 0], 4))], 0) == {0: 1, 1: 2, 2: 3}
     encoding.truncate(3)
-    assert word_positions(encoding) == {0: 1, 1: 2}
+    assert word_places([encoding], 0) == {0: (0, 1), 1: (0, 2)}
+
+
+@pytest.mark.parametrize("overlap", [0, 1, 2, 3])
+def test_each_token_is_judged_in_the_window_with_more_of_its_neighbours(tokenizer, overlap):
+    tokenizer.enable_truncation(7, stride=overlap)
+    words = ["ada", "lovelace", "met", "george", "boole", "in", "london", "lovelace", "who"]
+    first = tokenizer.encode(words, is_pretokenized=True)
+    tokenizer.no_truncation()
+    whole = tokenizer.encode(words, is_pretokenized=True)
+    windows = [first, *first.overflowing]
+    masks = judged(windows, overlap)
+    read = [
+        number for window, mask in zip(windows, masks, strict=True) for number in np.array(window.ids)[mask]
+    ]
+    assert read == whole.ids[1:-1]
+    for window, mask in zip(windows[1:-1], masks[1:-1], strict=True):
+        beside = np.flatnonzero(mask)
+        assert abs((beside[0] - 1) - (len(window) - 2 - beside[-1])) <= 1, "the middle of the window"
+    assert list(word_places(windows, overlap)) == list(range(len(words)))
+
+
+def test_of_spans_that_overlap_the_longest_stays():
+    def span(start, end, score):
+        return {"start": start, "end": end, "score": score}
+
+    spans = [span(0, 3, 0.5), span(5, 9, 0.5), span(7, 9, 0.9), span(12, 14, 0.5), span(12, 14, 0.6)]
+    assert joined_spans(spans) == [spans[0], spans[1], spans[4]]
+    assert joined_spans([spans[2], spans[1]]) == [spans[1]]
+    assert joined_spans([]) == []
 
 
 def test_the_best_answer_lies_in_the_context(tokenizer):

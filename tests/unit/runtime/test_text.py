@@ -7,8 +7,6 @@ import shutil
 
 import numpy as np
 import pytest
-from tokenizers import ByteLevelBPETokenizer, Tokenizer, models, trainers
-from tokenizers import pre_tokenizers as pre
 
 from compress.core.errors import CompressError
 from compress.data.sample import sample_texts
@@ -16,6 +14,7 @@ from compress.graph.session import TensorSpec
 from compress.runtime.limits import max_tokens
 from compress.runtime.preprocess import load_preprocessor
 from compress.runtime.text import load_text
+from tests.unit.runtime.tokenizers import byte_level, unigram, word_pieces
 
 TEXTS = [
     "A lobster.",
@@ -29,34 +28,6 @@ IDS = ("input_ids", "attention_mask", "token_type_ids")
 
 def specs(*names: str, dtype: str = "int64", shape=(None, None)):
     return [TensorSpec(name, dtype, shape) for name in names or ("input_ids", "attention_mask")]
-
-
-def unigram():
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.pre_tokenizer = pre.Metaspace()
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]"]
-    trainer = trainers.UnigramTrainer(vocab_size=400, special_tokens=special, unk_token="<unk>")
-    tokenizer.train_from_iterator(sample_texts()[:200], trainer)
-    return [tuple(piece) for piece in json.loads(tokenizer.to_str())["model"]["vocab"]]
-
-
-def byte_level():
-    tokenizer = ByteLevelBPETokenizer()
-    tokenizer.train_from_iterator(
-        sample_texts()[:200], vocab_size=500, special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    )
-    model = json.loads(tokenizer._tokenizer.to_str())["model"]
-    return model["vocab"], [tuple(merge) for merge in model["merges"]]
-
-
-def word_pieces():
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(
-        sample_texts()[:200], trainers.WordPieceTrainer(vocab_size=500, special_tokens=special)
-    )
-    return json.loads(tokenizer.to_str())["model"]["vocab"]
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,10 @@ import base64
 import pytest
 
 from compress.core.errors import CompressError
-from compress.serve.rows import Limits, rows_of
+from compress.serve.limits import Limits
+from compress.serve.rows import rows_of
 
-LIMITS = Limits(items=3, characters=10)
+LIMITS = Limits(items=3, item_characters=10, characters=25)
 
 
 def rows(inputs, task="text-classification", modality="text"):

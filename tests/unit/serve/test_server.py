@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,20 +18,11 @@ from compress.core.errors import CompressError
 from compress.measure.sources import closure
 from compress.pipeline.package import package_docker
 from tests.unit.cli.artifact import publish
+from tests.unit.serve.process import running, start, wait_for
 
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
-
-_START = """
-import sys
-for name in ("torch", "transformers", "onnx", "yaml", "scipy", "PIL", "soundfile", "safetensors"):
-    sys.modules[name] = None  # an import of it fails
-sys.path.insert(0, ".")
-import compress.serve.__main__ as server
-assert server.__file__.startswith(sys.argv.pop(1)), server.__file__
-sys.exit(server.main())
-"""
 
 
 @pytest.fixture(scope="module")
@@ -51,38 +37,10 @@ def package(artifact):
     return package_docker(artifact, artifact.with_name("out-docker"))
 
 
-def start(package, *words):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-P", "-c", _START, str(package), "model", "--port", str(port), *words]
-    process = subprocess.Popen(
-        command, cwd=package, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": ""}
-    )
-    return process, f"http://127.0.0.1:{port}"
-
-
 @pytest.fixture(scope="module")
 def server(package):
-    process, address = start(package)
-    try:
-        wait_for(process, address)
-        yield process, address
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
-
-
-def wait_for(process, address):
-    for _ in range(600):
-        try:
-            if httpx.get(f"{address}/health").status_code == 200:
-                return
-        except httpx.TransportError:
-            assert process.poll() is None, process.stderr.read().decode()
-            time.sleep(0.1)
-    raise AssertionError("the server did not start")
+    with running(package) as server:
+        yield server
 
 
 @pytest.fixture

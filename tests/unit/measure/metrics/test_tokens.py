@@ -87,12 +87,25 @@ def test_parts_of_speech_are_judged_word_by_word(tmp_path):
     assert found.baseline == pytest.approx(f1_score(there, said, average="micro"))
 
 
-def test_words_that_do_not_count_and_words_that_were_cut_off(tmp_path):
+def test_words_that_do_not_count_and_texts_in_windows(tmp_path):
     weights = np.zeros((VOCABULARY, 5), np.float32)
     weights[:, 1] = 1  # every word is a person
     rows = [{"tokens": ["w1", "w2", "w3", "w4"], "tags": [1, -100, 1, 1]}]
-    found = score(tmp_path, rows, weights, weights, length=5)  # three words and two special tokens
-    assert found.baseline == pytest.approx(2 * 2 / (2 + 3))
+    found = score(tmp_path, rows, weights, weights, length=5)  # windows of three words, special tokens
+    assert found.baseline == 1
+
+
+@pytest.mark.parametrize("length", [5, 6, 8, 11, 64])
+def test_every_word_of_a_long_text_is_judged_once(tmp_path, length):
+    weights = table(0, VOCABULARY, 5)
+    rows, ids = tagged(weights)
+    found = score(tmp_path, rows, weights, noisy(weights, 1, 0.4), length=length)
+    (tmp_path / "whole").mkdir()
+    whole = score(tmp_path / "whole", rows, weights, noisy(weights, 1, 0.4))
+    assert (found.baseline, found.result) == (whole.baseline, whole.result)
+    (tmp_path / "fidelity").mkdir()
+    agreed = score(tmp_path / "fidelity", rows, weights, weights, name="agreement", length=length)
+    assert agreed.records["decisions"].tolist() == sorted(len(words) for words in ids)
 
 
 def test_fidelity_does_not_count_what_is_background_to_both(tmp_path):
