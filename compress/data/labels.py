@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 IGNORED = -100
 """The tag of a word that is not counted, as PyTorch's cross entropy has it."""
 
+GIVEN = "by --label-map"
+"""The basis of a mapping that is the user's own."""
+
 _SHOWN = 12
 """Labels that a note lists at most."""
 
@@ -180,7 +183,7 @@ def _given(written: Mapping[str, str], ids: Mapping[str, int], given: Mapping[st
             message = f"--label-map says nothing of the label '{visible(name)}'"
             raise CompressError("label-unknown", message, hint=f"add {visible(name)}=CLASS")
         found[key] = number
-    return _mapped(written, found, "by --label-map", exact=True)
+    return _mapped(written, found, GIVEN, exact=True)
 
 
 def _target(label: str, target: str, ids: Mapping[str, int]) -> int:
