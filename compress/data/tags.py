@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from compress.data.labels import IGNORED, Known, LabelMap, is_generic, label_key, map_labels
+from compress.data.labels import IGNORED, Known, LabelMap, is_generic, label_key, map_labels, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,9 +43,12 @@ class TagMap:
     """Whether the file's scheme is another than the model's, so that sentences are mapped as a whole."""
     ids: Mapping[tuple[str, str], int] | None = None
     """The model's classes by prefix and type."""
+    classes: Sequence[str] = ()
+    """The file's names of its integer tags, where these tell the model's classes."""
 
     def read(self, tags: Sequence[Any]) -> list[int]:
         """The classes of one sentence; `IGNORED` where a word is not counted."""
+        tags = [_named(tag, self.classes) for tag in tags]
         if not self.rewritten or self.ids is None:
             return [IGNORED if is_ignored(tag) else self.label_map.keys[label_key(tag)] for tag in tags]
         written = ["O" if is_ignored(tag) else str(tag) for tag in tags]
@@ -72,9 +75,12 @@ def map_tags(values: Iterable[Any], known: Known) -> TagMap | None:
     Raises:
         CompressError: The user's mapping names a class that the model does not have.
     """
-    seen = list(dict.fromkeys(tag for tag in values if not is_ignored(tag)))
+    written = list(dict.fromkeys(tag for tag in values if not is_ignored(tag)))
+    seen = list(dict.fromkeys(_named(tag, known.classes) for tag in written))
+    if seen != written and (named := map_tags(seen, replace(known, classes=()))) is not None:
+        return replace(named, classes=known.classes)
     labels, types = known.labels, _types(known)
-    direct = map_labels(seen, replace(known, given={}) if types else known)
+    direct = map_labels(written, replace(known, given={}) if types else known)
     if direct is not None:
         return TagMap(direct)
     if not labels or is_generic(labels) or not all(isinstance(tag, str) for tag in seen):
@@ -85,6 +91,12 @@ def map_tags(values: Iterable[Any], known: Known) -> TagMap | None:
     shown = {str(tag): _rewritten([str(tag)], ids)[0] for tag in seen}
     basis = "tags of another scheme, by their types"
     return TagMap(LabelMap(classes=shown, basis=basis), rewritten=True, ids=ids)
+
+
+def _named(tag: Any, classes: Sequence[str]) -> Any:
+    """A tag by the file's name for its number, if it states one."""
+    number = whole_number(tag)
+    return classes[number] if number is not None and 0 <= number < len(classes) else tag
 
 
 def _by_parts(labels: Mapping[str, int], types: Mapping[str, str]) -> dict[tuple[str, str], int]:
