@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from compress.core.errors import CompressError
 from compress.core.regular_files import open_regular, read_json
+from compress.data.packed import unpacked_limit
 from compress.data.table import Table, class_names, evenly, unreadable
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def read_arrow(paths: Sequence[Path], *, limit: int | None, data: bytes | None =
         parts = [batch for _, batches in opened for batch in batches]
         wanted = set(evenly(sum(len(part) for part in parts), limit))
         rows = tuple(spread_rows(parts, wanted))
-    except (OSError, ValueError, NotImplementedError) as error:
+    except (OSError, ValueError, NotImplementedError, MemoryError) as error:
         raise unreadable(path, error) from None
     if not rows:
         raise CompressError("data-empty", f"{paths[0]} holds no rows", hint="check the file")
@@ -134,18 +135,25 @@ def arrow_batches(source: Path | bytes) -> tuple[pa.Schema, Iterator[pa.RecordBa
     import pyarrow as pa
 
     stream = io.BytesIO(source) if isinstance(source, bytes) else open_regular(source, code="data-unreadable")
+    limit = unpacked_limit(stream.seek(0, io.SEEK_END))
+    stream.seek(0)
     if stream.read(6) == b"ARROW1":
         reader = pa.ipc.open_file(stream)
-        return reader.schema, _valid(reader.get_batch(number) for number in range(reader.num_record_batches))
+        numbers = range(reader.num_record_batches)
+        return reader.schema, _valid((reader.get_batch(number) for number in numbers), limit)
     stream.seek(0)
     batches = pa.ipc.open_stream(stream)
-    return batches.schema, _valid(batches)
+    return batches.schema, _valid(batches, limit)
 
 
-def _valid(batches: Any) -> Iterator[pa.RecordBatch]:
-    # Offsets that point outside of a buffer would be followed by whoever reads the batch.
+def _valid(batches: Any, limit: int) -> Iterator[pa.RecordBatch]:
+    size = 0
     for batch in batches:
+        # Offsets that point outside of a buffer would be followed by whoever reads the batch.
         batch.validate(full=True)
+        size += batch.nbytes
+        if size > limit:
+            raise ValueError(f"it unpacks to more than {limit:,} bytes")
         yield batch
 
 
