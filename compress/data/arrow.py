@@ -94,7 +94,7 @@ def read_arrow(paths: Sequence[Path], *, limit: int | None, data: bytes | None =
 
 
 def saved_splits(folder: Path) -> dict[str, Path] | None:
-    """The folders of a saved `DatasetDict` by split; None where `folder` is not one.
+    """List the folders of a saved `DatasetDict` by split; None where `folder` is not one.
 
     Raises:
         CompressError: Its list of splits is damaged or leads out of the folder.
@@ -107,7 +107,7 @@ def saved_splits(folder: Path) -> dict[str, Path] | None:
 
 
 def saved_shards(folder: Path) -> list[Path] | None:
-    """The shards of a saved `Dataset` in their order; None where `folder` is not one.
+    """List the shards of a saved `Dataset` in their order; None where `folder` is not one.
 
     Raises:
         CompressError: Its list of shards is damaged, empty or leads out of the folder.
@@ -175,7 +175,7 @@ def _validated(kind: type[_Schema], values: object, path: Path) -> _Schema:
 
 
 def spread_rows(batches: Sequence[pa.RecordBatch], wanted: set[int]) -> Iterator[dict[str, Any]]:
-    """The rows at the positions `wanted`, counted over all batches."""
+    """Yield the rows at the positions `wanted`, counted over all batches."""
     start = 0
     for batch in batches:
         inside = [index - start for index in range(start, start + len(batch)) if index in wanted]

@@ -36,7 +36,7 @@ _LOOK = 20
 
 
 def conversation_column(table: Table, given: str | None) -> str | None:
-    """The column of conversations that is to be read as text.
+    """Find the column of conversations that is to be read as text.
 
     Args:
         table: The rows as they were written.
@@ -55,7 +55,7 @@ def conversation_column(table: Table, given: str | None) -> str | None:
 
 
 def with_text(table: Table, column: str, write: WriteChat) -> Table:
-    """The table with each conversation as text in the place of its turns.
+    """Replace the turns of each conversation by its text.
 
     Raises:
         CompressError: A cell is no conversation, or the model has no template for them.
@@ -85,7 +85,7 @@ def _list(value: Any) -> Any:
 
 
 def _keys(turn: Any) -> tuple[str, str] | None:
-    """What a turn calls its role and its content."""
+    """Find what a turn calls its role and its content."""
     if not isinstance(turn, dict):
         return None
     return next((keys for keys in _KEYS if all(key in turn for key in keys)), None)

@@ -67,12 +67,12 @@ def unpack(path: Path, *, suffixes: Sequence[str]) -> tuple[str, bytes]:
 
 
 def unpacked_limit(packed_bytes: int) -> int:
-    """How many bytes may come of so many packed ones."""
+    """Limit the bytes that may come of so many packed ones."""
     return max(FREE_BYTES, MAX_RATIO * packed_bytes)
 
 
 def _decompressed(stream: BinaryIO, suffix: str) -> Any:
-    """The stream of unpacked bytes; who opened `stream` closes it."""
+    """Open the stream of unpacked bytes; who opened `stream` closes it."""
     if suffix == ".zst":
         import pyarrow
 

@@ -24,7 +24,7 @@ FLAGS = "labels of all columns"
 
 
 def as_list(value: Any) -> list[Any] | None:
-    """The labels of one cell: a list, one that was written into a cell as JSON or Python, names between
+    """List the labels of one cell: a list, one that was written into a cell as JSON or Python, names between
     commas, semicolons or bars, or a single one. None for what is no list of labels.
     """
     if is_blank(value):
@@ -38,7 +38,7 @@ def as_list(value: Any) -> list[Any] | None:
 
 
 def literal(text: str) -> Any:
-    """What a cell holds that was written as JSON or as Python; None where it is neither, or too long."""
+    """Parse a cell that was written as JSON or as Python; None where it is neither, or very long."""
     if len(text) > _LITERAL_LIMIT:
         return None
     for parse in (json.loads, ast.literal_eval):
@@ -50,7 +50,7 @@ def literal(text: str) -> Any:
 
 
 def are_flags(rows: Sequence[Sequence[Any]], count: int) -> bool | None:
-    """Whether lists of labels say yes or no to each class. None where they might be numbers of classes, too.
+    """Tell whether lists say yes or no to each class; None where they might be numbers of classes, too.
 
     Args:
         rows: The lists of all rows.
@@ -66,7 +66,7 @@ def are_flags(rows: Sequence[Sequence[Any]], count: int) -> bool | None:
 
 
 def hits(values: Sequence[Any], label_map: LabelMap | None, count: int) -> list[int]:
-    """A row's labels as one flag a class, int (count,); without a map they are flags already."""
+    """Write a row's labels as one flag a class, int (count,); without a map they are flags already."""
     if label_map is None:
         return [whole_number(value) or 0 for value in values]
     numbers = {label_map.keys[label_key(value)] for value in values}

@@ -45,7 +45,7 @@ class ConversationWriter:
 
     @cached_property
     def _added(self) -> tuple[list[str], list[str]]:
-        """The special tokens that the tokenizer puts before and after a text."""
+        """Find the special tokens that the tokenizer puts before and after a text."""
         encoding = load_tokenizer(self._folder).encode("a")
         own = [at for at, special in enumerate(encoding.special_tokens_mask) if not special]
         if not own:
