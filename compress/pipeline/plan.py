@@ -27,6 +27,7 @@ from compress.pipeline.size_budget import within_size
 from compress.pipeline.space import refuse_output
 from compress.pipeline.steps import DECODER_EXPORT, EXPORT, check_chain, result_kind, with_export
 from compress.pipeline.tokenizer import check_tokenizer
+from compress.runtime.embed import load_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,6 +103,8 @@ def make_plan(
     refuse_untraceable(model.config)
     check_tokenizer(model, note=note)
     check_identity(model, note=note)
+    if model.task == "feature-extraction":
+        load_head(model.folder)  # refuses what comes after the graph where it cannot be computed
     recipes = (recipe,) if recipe else _candidates(profile, model, preset)
     checked = tuple(
         within_size(with_export(one, decoder=model.kind is ModelKind.DECODER), budgets.max_size, model.config)
