@@ -30,8 +30,8 @@ _CONTENT = {
     "bbox", "xpath_tags_seq", "xpath_subs_seq", "image", "image_patches", "visual_feats", "visual_embeds",
     "visual_bbox", "input_features_mask", "input_shape_ids", "input_pronunciation_ids", "patch_lengths",
 }  # fmt: skip
-"""What a document holds besides its words (places on the page, paths in the markup, shapes of characters),
-which transformers takes for zeros where it is left out."""
+"""What a document or a recording holds besides its words or frames (places on the page, paths in the markup,
+shapes of characters), which transformers takes for zeros where it is left out."""
 
 _TEXT = ("input_ids", "attention_mask", "token_type_ids")
 """What tokenizers make and graphs of text take."""
@@ -144,7 +144,7 @@ def _refuse_content(module: torch.nn.Module, accepted: set[str]) -> None:
         message = f"a model that reads text and {min(accepted & _MEDIA)} at once is not supported"
         raise CompressError("inputs-unsupported", message, hint="save one of its towers by itself")
     if ignored := sorted(accepted & _CONTENT):
-        message = f"{type(module).__name__} reads {', '.join(ignored)} besides text, which is not supported"
+        message = f"{type(module).__name__} reads {', '.join(ignored)} as well, which is not supported"
         raise CompressError("inputs-unsupported", message, hint="without them all would be taken for 0")
 
 
