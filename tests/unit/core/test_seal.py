@@ -5,7 +5,7 @@ import os
 import pytest
 
 from compress.core.copies import add_missing, clone_or_copy
-from compress.core.seal import is_resumable, is_whole, remove_resume_point, resume_point
+from compress.core.seal import is_resumable, is_sealed, is_whole, remove_resume_point, resume_point, seal
 
 
 def write(path, text):
