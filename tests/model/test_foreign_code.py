@@ -125,7 +125,7 @@ def test_an_encoder_with_settings_for_decoders_is_an_encoder(
     source = with_library(written(published_decoder), library, tiny_copy("bert"))
     shutil.copytree(source, source / "checkpoint")  # where this tool itself puts another form of a model
     texts = tmp_path / "texts.txt"
-    texts.write_text("".join(f"{tiny.TEXT[start : start + 40]}\n" for start in range(60)))
+    texts.write_text("".join(f"{tiny.TEXT[start : start + 40]}\n" for start in range(90)))
     words = ["--recipe", "fp32", "--allow-fp32", "--max-drop", "100%", "--seconds", "0", "--data", texts]
     called = cli("run", source, *words, "--out", "out")
     assert called.code in (0, 4), called.err
