@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from compress.stats.estimate import LEVEL
 
@@ -39,7 +39,7 @@ class Forecast:
         """Return the probability that the test part's bound is within `limit`."""
         if self.error <= 0:
             return float(self.bound <= limit)
-        return float(norm.cdf((limit - self.bound) / self.error))
+        return float(ndtr((limit - self.bound) / self.error))
 
 
 def forecast(accuracy: Accuracy, *, share: float) -> Forecast:
@@ -55,5 +55,5 @@ def forecast(accuracy: Accuracy, *, share: float) -> Forecast:
     margin = max(accuracy.drop_upper_95 - accuracy.drop, 0.0)
     return Forecast(
         bound=accuracy.drop + margin * float(np.sqrt(share)),
-        error=margin / float(norm.ppf(LEVEL)) * float(np.sqrt(1 + share)),
+        error=margin / float(ndtri(LEVEL)) * float(np.sqrt(1 + share)),
     )

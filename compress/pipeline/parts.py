@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from compress.core.allowance import ERRORS, RELATIVE, allowed_drop
 from compress.core.errors import Inconclusive
@@ -69,7 +69,7 @@ def sizes(items: int, *, needed: int, learns: bool, given: bool) -> Sizes:
 def test_items(metric: Metric, budget: MaxDrop) -> int:
     """Return the test items with which a drop of half of the budget is likely shown to be within it."""
     margin = MARGIN * max(_expected_limit(metric, budget), _SMALLEST_BUDGET)
-    return max(LEAST_TEST, math.ceil((float(norm.ppf(LEVEL)) * metric.spread / margin) ** 2))
+    return max(LEAST_TEST, math.ceil((float(ndtri(LEVEL)) * metric.spread / margin) ** 2))
 
 
 def _expected_limit(metric: Metric, budget: MaxDrop) -> float:

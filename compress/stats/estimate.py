@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 LEVEL = 0.95
 UNSEEN = 1.3
@@ -55,7 +55,7 @@ def _hall(slant: np.ndarray, count: int) -> np.ndarray:
     """The 5% quantile of (estimate - truth) / error by Hall's equation 2.3, inverted. `slant` is the
     skewness over the root of `count`; it tends to Student's quantile as that tends to zero.
     """
-    quantile = float(student.ppf(1 - LEVEL, count - 1))
+    quantile = float(stdtrit(count - 1, 1 - LEVEL))
     safe = np.where(slant > 1e-8, slant, 1.0)
     curved = 3 / safe * (np.cbrt(1 + safe * (quantile - safe / 6)) - 1)
     return np.where(slant > 1e-8, curved, quantile)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from compress.stats.estimate import LEVEL
 
@@ -25,7 +25,7 @@ def paired_upper_bound(lost: np.ndarray, gained: np.ndarray, items: int) -> np.n
     """
     lost, gained = np.asarray(lost, np.float64), np.asarray(gained, np.float64)
     low, high = (lost - gained) / items, np.ones(np.broadcast(lost, gained).shape)
-    threshold = norm.ppf(1 - LEVEL)
+    threshold = ndtri(1 - LEVEL)
     for _ in range(_STEPS):
         middle = (low + high) / 2
         possible = _score(lost, gained, items, middle) > threshold
