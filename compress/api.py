@@ -65,10 +65,12 @@ def run_project(flags: Mapping[str, Any], *, progress: Progress, strict: bool = 
 
 def _run(model: str, settings: Layered, progress: Progress, device: Device | None = None) -> Outcome:
     from compress.pipeline.plan import make_plan
+
+    plan = make_plan(model, settings, note=progress.note, device=device)
+    # Not before: what cannot be planned is refused in the first second.
     from compress.pipeline.run import execute
     from compress.report.files import render_all
 
-    plan = make_plan(model, settings, note=progress.note, device=device)
     return execute(plan, progress=progress, render=render_all)
 
 

@@ -39,9 +39,10 @@ def plan(
     del debug
     from compress.core.settings import current
     from compress.pipeline.plan import describe, make_plan
-    from compress.pipeline.splits import kept_by_recipe
 
     found = make_plan(model, current(flags), note=console.note)
+    from compress.pipeline.splits import kept_by_recipe
+
     document = describe(found, kept=kept_by_recipe(found, note=console.note))
     if json:
         console.json(document)

@@ -11,9 +11,6 @@ from compress.core.paths import folder_digest, folder_files
 from compress.core.profile import ModelKind
 from compress.model import sources
 from compress.model.folder import check_folder
-from compress.model.head import consistent_head
-from compress.model.language import language_folder
-from compress.model.mxfp4 import is_mxfp4, mxfp4_folder
 from compress.model.old_layout import flat_folder
 from compress.model.plausible import refuse_implausible
 from compress.model.safety import read_headers, read_json, refuse_adapter, refuse_repository_code
@@ -63,6 +60,11 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
     folder = flat_folder(folder, cache=cache, note=note)
     config = read_json(folder / "config.json", code="config-missing")
     refuse_repository_code(config)
+    # These import torch, which takes seconds: what is wrong with the folder itself was said before.
+    from compress.model.head import consistent_head
+    from compress.model.language import language_folder
+    from compress.model.mxfp4 import is_mxfp4, mxfp4_folder
+
     _refuse_unknown_type(config)
     if is_mxfp4(config):
         folder = mxfp4_folder(folder, cache=cache, note=note)

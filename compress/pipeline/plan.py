@@ -15,14 +15,12 @@ from compress.core.recipe import Recipe, Step
 from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, parse_size
 from compress.measure.confinement import NO_LIMITS, Confinement, confinement_of
 from compress.measure.host import Host, detect_host, differences, on_host
-from compress.model.identity import check_identity
 from compress.model.resolve import Model, resolve
 from compress.model.traceable import refuse_untraceable
 from compress.pipeline.cache import cache_folder
 from compress.pipeline.extras import refuse_all_missing_extras
 from compress.pipeline.gate import Budgets
 from compress.pipeline.predict import predicted_bytes, unused_tensors
-from compress.pipeline.ready import check_ready
 from compress.pipeline.remotely import on_device
 from compress.pipeline.size_budget import within_size
 from compress.pipeline.space import refuse_output
@@ -100,6 +98,10 @@ def make_plan(
     refuse_unwritable(out)
     recipe = load_recipe(values.recipe) if values.recipe else None
     model = resolve(ref, task=values.task, offline=values.offline, cache=cache_folder(), note=note)
+    # These import torch, which takes seconds: what is wrong with settings or folders was said before.
+    from compress.model.identity import check_identity
+    from compress.pipeline.ready import check_ready
+
     refuse_untraceable(model.config)
     check_tokenizer(model, note=note)
     check_identity(model, note=note)
