@@ -149,10 +149,13 @@ def _reason(report: Report, *, kept: Path | str | None) -> tuple[str, str]:
         The message and the hint.
     """
     from compress.pipeline.gate import MIN_ITEMS
+    from compress.report import budgets
+    from compress.report import format as fmt
 
     line = next(line for line in report.gate.budgets if line.verdict == report.gate.verdict)
     code = {"fail": "budget-missed"}.get(line.verdict, "budget-undecided")
-    message = f"{line.name} is {line.value:.4g} (bound {line.bound:.4g}), the budget is {line.limit}"
+    value, bound = (fmt.plain(budgets.value(number, line, report)) for number in (line.value, line.bound))
+    message = f"{line.name} is {value} (bound {bound}), the budget is {line.limit}"
     items = report.accuracy.items if report.accuracy else MIN_ITEMS
     if line.name == "max_drop" and code == "budget-undecided" and items < MIN_ITEMS:
         message = f"max_drop cannot be judged on {items} items of test data, at least {MIN_ITEMS} are needed"
