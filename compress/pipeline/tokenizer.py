@@ -93,7 +93,7 @@ def check_data(
     pairs = [_pair_of(row) for row in islice(splits.items.rows, _MOST_ROWS)]
     refuse_different(load_tokenizer(source), preprocessor, pairs, lowers=_lowers(source))
     told = told_cut(preprocessor, splits.items.rows, name="data")
-    if splits.unlabelled is not None:
+    if splits.unlabelled is not None and preprocessor.cuts:
         told += told_cut(preprocessor, splits.unlabelled.rows, name="calibration")
     if (artifact / SETTINGS).is_file():
         told += told_genai(artifact, [first for first, _ in pairs])
