@@ -8,8 +8,9 @@ from compress.core.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from compress.api import load, run
+    from compress.runtime.load import CutText
 
-__all__ = ["__version__", "load", "run"]
+__all__ = ["CutText", "__version__", "load", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,4 +19,8 @@ def __getattr__(name: str) -> Any:
         from compress import api
 
         return getattr(api, name)
+    if name == "CutText":
+        from compress.runtime.load import CutText
+
+        return CutText
     raise AttributeError(f"module 'compress' has no attribute '{name}'")

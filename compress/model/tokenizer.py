@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 FILE = "tokenizer.json"
 SETTINGS = "tokenizer_config.json"
-_VOCABULARIES = (FILE, "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model",
-                 "tokenizer.model")  # fmt: skip
+_VOCABULARIES = (FILE, "vocab.txt", "vocab.json", "tekken.json", "*.model", "*.spm")
 _NO_LIMIT = 10**9
 """transformers writes 1e30 where a tokenizer has no `model_max_length`."""
 
@@ -63,7 +62,7 @@ def load_tokenizer(folder: Path, *, name: str | None = None) -> Any:
 
 def has_tokenizer(folder: Path) -> bool:
     """Tell whether a folder holds a vocabulary that `load_tokenizer` reads."""
-    return any((folder / name).exists() for name in _VOCABULARIES)
+    return any(any(folder.glob(name)) for name in _VOCABULARIES)
 
 
 def backend_of(tokenizer: Any) -> Tokenizer:

@@ -41,6 +41,8 @@ _MOST_ADDED = 64
 """Added tokens that are tried inside of texts."""
 _LONGEST = 4096
 """Tokens up to which texts beyond the limit are tried."""
+_AT_ONCE = 256
+"""Rows whose tokens are in memory."""
 _MOST_ROWS = 1000
 """Rows of the user's data that are compared."""
 
@@ -91,7 +93,7 @@ def check_data(
     pairs = [_pair_of(row) for row in islice(splits.items.rows, _MOST_ROWS)]
     refuse_different(load_tokenizer(source), preprocessor, pairs, lowers=_lowers(source))
     told = told_cut(preprocessor, splits.items.rows, name="data")
-    if splits.unlabelled is not None:
+    if splits.unlabelled is not None and preprocessor.cuts:
         told += told_cut(preprocessor, splits.unlabelled.rows, name="calibration")
     if (artifact / SETTINGS).is_file():
         told += told_genai(artifact, [first for first, _ in pairs])
@@ -110,6 +112,9 @@ def told_cut(text: TextPreprocessor, rows: Sequence[Mapping[str, Any]], *, name:
 
     Returns:
         One line, or none where nothing is left out. (Language models are judged in windows.)
+
+    Raises:
+        CompressError: A row holds a token that the model has no embedding for, or cannot be read.
     """
     count = _count_cut(text, rows)
     if not count:
@@ -122,12 +127,21 @@ def told_cut(text: TextPreprocessor, rows: Sequence[Mapping[str, Any]], *, name:
 
 
 def _count_cut(text: TextPreprocessor, rows: Sequence[Mapping[str, Any]]) -> int:
-    if not text.cuts or text.settings.task == "text-generation":
-        return 0
+    """Read every row, few at once, and count those of which something is left out.
+
+    Raises:
+        CompressError: A row holds a token that the model has no embedding for, or cannot be read.
+    """
+    parts = [rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE)]
+    count = sum(sum(_cut(text, part)) for part in parts)
+    return count if text.cuts and text.settings.task != "text-generation" else 0
+
+
+def _cut(text: TextPreprocessor, rows: Sequence[Mapping[str, Any]]) -> list[bool]:
     sides = [text.encodings(rows)]
     if text.settings.task == "feature-extraction":  # each side of a pair is embedded by itself
         sides.append(text.encodings([{"text": row.get("text_pair") or ""} for row in rows]))
-    return sum(any(encoding.overflowing for encoding in row) for row in zip(*sides, strict=True))
+    return [any(encoding.overflowing for encoding in row) for row in zip(*sides, strict=True)]
 
 
 def refuse_different(

@@ -68,6 +68,9 @@ class TextPreprocessor:
         self._inputs = tuple(inputs)
         ids = next(spec for spec in inputs if spec.name == "input_ids")
         self._fixed = ids.shape[1] if len(ids.shape) > 1 else None
+        if self._fixed and not self.mixed_lengths:
+            message = f"the graph takes {self._fixed} tokens exactly and no attention_mask"
+            raise CompressError("input-unsupported", message, hint="export it with an attention_mask")
         self.max_length = min(settings.max_length, self._fixed or settings.max_length)
         self.on_cut: Callable[[int, int], None] | None = None
         """Called with how many texts of a batch lose something, and the limit in tokens."""

@@ -9,12 +9,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+import compress
 from compress.graph.session import TensorSpec
 from compress.measure.torch_runner import TorchRunner
 from compress.pipeline.tokenizer import told_cut
 from compress.runtime.answers import spans
 from compress.runtime.engine import Engine
-from compress.runtime.load import CutText, LoadedModel, warn_cut
+from compress.runtime.load import LoadedModel, warn_cut
 from compress.runtime.text import load_text
 from tests import tiny
 
@@ -113,7 +114,7 @@ def test_a_loaded_model_warns_of_texts_that_it_cuts(engine, tagger):
     text.on_cut = warn_cut
     model = LoadedModel(replace(engine, preprocessor=text), task="fill-mask")
     long = "[MASK] " + " ".join(words(100, 1))
-    with pytest.warns(CutText, match="2 texts are longer than the 64 tokens that the model takes"):
+    with pytest.warns(compress.CutText, match="2 texts are longer than the 64 tokens that the model takes"):
         model.predict([long, "a [MASK]", long])
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from compress.core.errors import CompressError
 from compress.core.profile import ModelKind
 from compress.core.scripts import VARIED
+from compress.data.sample import sample_texts
 from compress.graph.session import TensorSpec
 from compress.model.resolve import Model
 from compress.model.tokenizer import load_tokenizer, refuse_beyond_table, write_tokenizer
@@ -192,6 +193,48 @@ def test_a_checkpoint_is_resolved_with_the_tokenizer_of_transformers(saved, tmp_
     wordpiece_file(folder)
     assert tokenizer_folder(folder, cache=tmp_path / "cache", note=lines.append) not in (folder, found)
     assert "there is none" in lines[-1]
+
+
+@pytest.fixture(scope="module")
+def sentencepieces(tmp_path_factory):
+    """Models of sentencepiece, by their kinds."""
+    trainer = pytest.importorskip("sentencepiece").SentencePieceTrainer
+    root = tmp_path_factory.mktemp("pieces")
+    (root / "text.txt").write_text("\n".join(sample_texts()[:100]), encoding="utf8")
+    for kind in ("unigram", "bpe"):
+        trainer.train(
+            input=str(root / "text.txt"), model_prefix=str(root / kind), vocab_size=400, model_type=kind,
+            byte_fallback=kind == "bpe", hard_vocab_limit=False, minloglevel=2,
+        )  # fmt: skip
+    return root
+
+
+@pytest.mark.parametrize(
+    ("model_type", "kind", "file", "name"),
+    [
+        ("xlm-roberta", "unigram", "sentencepiece.bpe.model", "XLMRobertaTokenizer"),
+        ("t5", "unigram", "spiece.model", "T5Tokenizer"),
+        ("deberta-v2", "unigram", "spm.model", "DebertaV2Tokenizer"),
+        ("rembert", "unigram", "sentencepiece.model", "RemBertTokenizer"),
+        ("llama", "bpe", "tokenizer.model", "LlamaTokenizer"),
+        ("gemma", "bpe", "tokenizer.model", "GemmaTokenizer"),
+    ],
+)
+def test_models_of_sentencepiece_become_a_tokenizer_json(
+    sentencepieces, tmp_path, model_type, kind, file, name
+):
+    folder = tmp_path / "m"
+    folder.mkdir()
+    shutil.copy(sentencepieces / f"{kind}.model", folder / file)
+    edit(folder / "config.json", model_type=model_type)
+    edit(folder / "tokenizer_config.json", tokenizer_class=name)
+    save_file({"weight": torch.zeros(3)}, folder / "model.safetensors")
+    found = tokenizer_folder(folder, cache=tmp_path / "cache", note=print)
+    check_tokenizer(model_in(found), note=print)
+    ours = load_text(found, task="feature-extraction", inputs=INPUTS)
+    for text in VARIED:
+        expected = load_tokenizer(folder)(text)["input_ids"]
+        assert ours.encodings([{"text": text}])[0].ids == expected
 
 
 def test_a_name_on_the_hub_may_choose_another_class(saved, tmp_path):

@@ -170,6 +170,12 @@ def test_a_fixed_length_is_filled(folders):
     assert feeds["attention_mask"].sum() < 16
 
 
+def test_a_fixed_length_without_a_mask_is_refused(folders):
+    """What fills such an input up could not be told from text."""
+    with pytest.raises(CompressError, match="16 tokens exactly and no attention_mask"):
+        load_text(folders / "bert", task="fill-mask", inputs=specs("input_ids", shape=(None, 16)))
+
+
 @pytest.mark.parametrize(
     ("name", "config", "expected"),
     [
