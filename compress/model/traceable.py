@@ -19,6 +19,7 @@ _MISSING = {
     "mamba": "its recurrence walks over the tokens in Python, and torch's exporter fixes their number",
     "mamba2": "its recurrence is cut into chunks, whose number torch's exporter cannot keep open",
     "nystromformer": "it takes texts of whole multiples of num_landmarks tokens alone, not of any length",
+    "rwkv": "its recurrence walks over the tokens in Python, and torch's exporter fixes their number",
     "xlnet": "its relative positions use an operator on numbers that ONNX export does not have",
 }
 

@@ -6,7 +6,9 @@ from compress.core.errors import CompressError
 from compress.model.traceable import refuse_untraceable
 
 
-@pytest.mark.parametrize("kind", ["xlnet", "funnel", "longformer", "mamba", "nystromformer"])
+@pytest.mark.parametrize(
+    "kind", ["xlnet", "funnel", "longformer", "mamba", "mamba2", "canine", "rwkv", "nystromformer"]
+)
 def test_what_is_missing_is_said(kind):
     with pytest.raises(CompressError, match=f"'{kind}' models cannot be exported") as caught:
         refuse_untraceable({"model_type": kind})
