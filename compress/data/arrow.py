@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,15 +11,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from compress.core.errors import CompressError
+from compress.core.foreign import translated
 from compress.core.regular_files import open_regular, read_json
 from compress.data.packed import unpacked_limit
-from compress.data.table import Table, class_names, evenly, unreadable
+from compress.data.table import Table, class_names, evenly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
+
+MAX_BYTES = 2 * 2**30
+"""Of the decoded rows of a file, which are all held."""
 
 STATE = "state.json"
 SPLITS = "dataset_dict.json"
@@ -70,16 +75,14 @@ def read_arrow(paths: Sequence[Path], *, limit: int | None, data: bytes | None =
     Raises:
         CompressError: a file is missing or not Arrow's, or there is no row.
     """
-    opened, path = [], paths[0]
-    try:
+    opened = []
+    with translated("data-unreadable", f"{paths[0]} cannot be read", hint="mend the file, or name another"):
         for path in paths:
             schema, batches = arrow_batches(path if data is None else data)
             opened.append((schema, list(batches)))
         parts = [batch for _, batches in opened for batch in batches]
         wanted = set(evenly(sum(len(part) for part in parts), limit))
         rows = tuple(spread_rows(parts, wanted))
-    except (OSError, ValueError, NotImplementedError, MemoryError) as error:
-        raise unreadable(path, error) from None
     if not rows:
         raise CompressError("data-empty", f"{paths[0]} holds no rows", hint="check the file")
     schema = opened[0][0]
@@ -94,7 +97,7 @@ def read_arrow(paths: Sequence[Path], *, limit: int | None, data: bytes | None =
 
 
 def saved_splits(folder: Path) -> dict[str, Path] | None:
-    """List the folders of a saved `DatasetDict` by split; None where `folder` is not one.
+    """The folders of a saved `DatasetDict` by split; None where `folder` is not one.
 
     Raises:
         CompressError: Its list of splits is damaged or leads out of the folder.
@@ -107,7 +110,7 @@ def saved_splits(folder: Path) -> dict[str, Path] | None:
 
 
 def saved_shards(folder: Path) -> list[Path] | None:
-    """List the shards of a saved `Dataset` in their order; None where `folder` is not one.
+    """The shards of a saved `Dataset` in their order; None where `folder` is not one.
 
     Raises:
         CompressError: Its list of shards is damaged, empty or leads out of the folder.
@@ -135,25 +138,30 @@ def arrow_batches(source: Path | bytes) -> tuple[pa.Schema, Iterator[pa.RecordBa
     import pyarrow as pa
 
     stream = io.BytesIO(source) if isinstance(source, bytes) else open_regular(source, code="data-unreadable")
-    limit = unpacked_limit(stream.seek(0, io.SEEK_END))
+    size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
     if stream.read(6) == b"ARROW1":
         reader = pa.ipc.open_file(stream)
-        numbers = range(reader.num_record_batches)
-        return reader.schema, _valid((reader.get_batch(number) for number in numbers), limit)
+        batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+        return reader.schema, _valid(batches, size)
     stream.seek(0)
-    batches = pa.ipc.open_stream(stream)
-    return batches.schema, _valid(batches, limit)
+    reader = pa.ipc.open_stream(stream)
+    return reader.schema, _valid(reader, size)
 
 
-def _valid(batches: Any, limit: int) -> Iterator[pa.RecordBatch]:
-    size = 0
+def _valid(batches: Any, size: int) -> Iterator[pa.RecordBatch]:
+    """Hand out batches that can be read and that a file of `size` bytes may hold.
+
+    Raises:
+        ValueError: One cannot, or there are more rows or bytes than that.
+    """
+    rows = held = 0
     for batch in batches:
+        rows, held = rows + len(batch), held + batch.nbytes
+        if rows > max(10**6, 256 * size) or held > min(unpacked_limit(size), MAX_BYTES):
+            raise ValueError(f"it holds {rows:,} rows and {held:,} bytes or more in {size:,} bytes")
         # Offsets that point outside of a buffer would be followed by whoever reads the batch.
         batch.validate(full=True)
-        size += batch.nbytes
-        if size > limit:
-            raise ValueError(f"it unpacks to more than {limit:,} bytes")
         yield batch
 
 
@@ -175,7 +183,7 @@ def _validated(kind: type[_Schema], values: object, path: Path) -> _Schema:
 
 
 def spread_rows(batches: Sequence[pa.RecordBatch], wanted: set[int]) -> Iterator[dict[str, Any]]:
-    """Yield the rows at the positions `wanted`, counted over all batches."""
+    """The rows at the positions `wanted`, counted over all batches."""
     start = 0
     for batch in batches:
         inside = [index - start for index in range(start, start + len(batch)) if index in wanted]

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from compress.core.report import Accuracy, Elsewhere, Figures, Gate, Ratio, Samples, Uncalibrated
     from compress.pipeline.contenders import Candidate
     from compress.pipeline.execute import Dropped, Made
-    from compress.pipeline.judge import Splits
     from compress.pipeline.plan import Plan
+    from compress.pipeline.splits import Splits
     from compress.pipeline.trial import Trial
 
 

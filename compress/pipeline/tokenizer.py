@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tokenizers.normalizers import Lowercase
 
 from compress.core.errors import CompressError
+from compress.core.foreign import translated
 from compress.core.profile import ModelKind
 from compress.core.scripts import VARIED
 from compress.core.visible import visible
@@ -28,12 +29,13 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
     from compress.model.resolve import Model
-    from compress.pipeline.judge import Splits
+    from compress.pipeline.splits import Splits
     from compress.runtime.preprocess import Preprocessor
 
     Pair = tuple[str, str | None]
 
 _IDS = (TensorSpec("input_ids", "int64", (None, None)), TensorSpec("attention_mask", "int64", (None, None)))
+_REPORTED = {"return_token_type_ids": True, "return_special_tokens_mask": True, "verbose": False}
 _MOST_ADDED = 64
 """Added tokens that are tried inside of texts."""
 _LONGEST = 4096
@@ -146,12 +148,11 @@ def refuse_different(
         if not chosen:
             continue
         given: list[Any] = [first if second is None else (first, second) for first, second in chosen]
-        found = text.tokenizer.encode_batch(given)
-        if lowers:
-            given = [_lowered(value) for value in given]
-        expected = reference(
-            given, return_token_type_ids=True, return_special_tokens_mask=True, verbose=False, **options
-        )
+        with translated("tokenizer-invalid", "the tokenizer cannot read text", hint="save it again"):
+            found = text.tokenizer.encode_batch(given)
+            if lowers:
+                given = [_lowered(value) for value in given]
+            expected = reference(given, **_REPORTED, **options)
         for at, (pair, encoding) in enumerate(zip(chosen, found, strict=True)):
             reading = _Reading(*(expected[name][at] for name in _ARRAYS))
             if reading != _read(encoding):
