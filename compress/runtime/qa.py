@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compress.core.errors import CompressError
 from compress.runtime.classify import softmax
 
 if TYPE_CHECKING:
@@ -18,9 +19,16 @@ LONGEST_ANSWER = 30
 
 
 def start_end(outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The logits (B, T) of where answers start and end."""
-    if "start_logits" in outputs:
+    """The logits (B, T) of where answers start and end, by name or else by place.
+
+    Raises:
+        CompressError: The graph has one output.
+    """
+    if "start_logits" in outputs and "end_logits" in outputs:
         return outputs["start_logits"], outputs["end_logits"]
+    if len(outputs) < 2:
+        message = f"the graph gives {', '.join(outputs)}, expected start_logits and end_logits"
+        raise CompressError("graph-failed", message, hint="is its task question-answering?")
     first, second, *_ = outputs.values()
     return first, second
 
