@@ -78,6 +78,11 @@ def is_known_text(name: str) -> bool:
     return name.strip().lower() in known
 
 
+def is_known_label(name: str) -> bool:
+    """Tell whether columns of this name hold labels or scores everywhere."""
+    return name.strip().lower() in _LABELS + _SCORES
+
+
 def is_known_column(name: str) -> bool:
     """Whether some task knows a column of this name."""
     return is_known_text(name) or name.strip().lower() in _KNOWN

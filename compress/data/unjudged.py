@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from compress.core.visible import visible
+from compress.data.columns import is_known_label
 from compress.data.values import MAY_LACK_ANSWER
 
 if TYPE_CHECKING:
@@ -58,9 +60,14 @@ def notes_on_answers(
     if answer in columns:
         held = "no answer" if answer == "answers" else "no label (nothing or -1)"
         return [f"column '{columns[answer]}' holds {held} in any row, {_INSTEAD}"]
+    others = [name for name in table.names if name not in columns.values()]
     if task == "feature-extraction" and "text_pair" not in columns:
+        if not any(is_known_label(name) for name in others):
+            return []
         return [f"labels judge an encoder of pairs alone, and there is one text a row, {_INSTEAD}"]
-    listed = ", ".join(table.names[:6])
+    if not others:
+        return []
+    listed = ", ".join(visible(name) for name in others[:6])
     return [
         f"no column of right answers was found among {listed}, {_INSTEAD}; --column {answer}=COLUMN names it"
     ]

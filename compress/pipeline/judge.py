@@ -71,7 +71,7 @@ class Judge:
         title: str,
         metric: Metric | None = None,
     ) -> dict[str, Scores]:
-        """What graphs, each with its runtime, reach on items, with the records of each; by name."""
+        """Judge graphs, each with its runtime, on items; scores with their records, by name."""
         runners = {name: open_runner(graph, runtime=runtime) for name, (graph, runtime) in graphs.items()}
         own = {name: self._own(graph.parent, runners[name]) for name, (graph, _) in graphs.items()}
         return evaluate(

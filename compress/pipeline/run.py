@@ -93,8 +93,9 @@ def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
     Raises:
         CompressError: something that the user can mend; nothing is left behind.
     """
+    splits = prepare_items(plan, note=progress.note)
     with workspace() as work:
-        bench = set_up(plan, prepare_items(plan, note=progress.note), work, progress)
+        bench = set_up(plan, splits, work, progress)
         scores = Scores(plan, bench.judge)
         candidates = make_candidates(plan, bench.executor, bench.source, keeps=scores.keeps)
         trial = run_trial(

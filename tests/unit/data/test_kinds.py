@@ -80,7 +80,7 @@ def test_what_expands_without_bound_is_refused(tmp_path, name, monkeypatch):
     (tmp_path / name).write_bytes(bombs[name])
     error = error_of(tmp_path / name)
     assert error.code == "data-unreadable"
-    assert "unpacks to more than" in error.message
+    assert "unpacks to more than" in error.message or "bytes or more in" in error.message
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.bz2", "a.csv.xz", "a.csv.zst", "a.zip", "a.arrow"])
