@@ -144,7 +144,7 @@ class ModulesFile(RootModel[list[ModuleEntry]]):
 class PromptsFile(Foreign):
     """`config_sentence_transformers.json`."""
 
-    prompts: dict[str, str] | None = None
+    prompts: dict[str, str | None] | None = None
     default_prompt_name: str | None = None
     similarity_fn_name: str | None = None
 

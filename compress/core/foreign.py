@@ -31,9 +31,9 @@ def translated(code: str, message: str, *, hint: str) -> Iterator[None]:
     """
     try:
         yield
-    except CompressError:
+    except (CompressError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # a panic of Rust (tokenizers, safetensors) is no Exception
         raise CompressError(code, f"{message}: {reason(error)}", hint=hint) from error
 
 
@@ -44,4 +44,6 @@ def reason(error: BaseException) -> str:
     name = type(error).__name__
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    return f"{name}: {first}" if len(first.split()) < 3 else first
+    if len(first.split()) >= 3:
+        return first
+    return f"{name}: {first}" if first else name

@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-PICTURE_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "ICO", "TGA")
-"""By Pillow's names. MPO is what some cameras write into `.jpg`."""
+PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "ICO", "TGA")
+"""By Pillow's names."""
 
 MAX_PIXELS = 128 * 2**20
 """134 million: beyond the sensors of phones; as RGB it is 400 MB."""
 
 MAX_SAMPLES = 128 * 2**20
 """Of all channels: 2.3 hours at 16 kHz; as float32 they are 512 MB."""
+
+RATES = range(1_000, 768_001)
+"""In Hz. Filters that resample have twenty times as many taps, where the rates share no factor."""
 
 _CODE = "data-unreadable"
 _HINT = "mend or remove the file"
@@ -45,6 +48,7 @@ def open_picture(source: Path | bytes) -> Image.Image:
     name = _name(source, "an image")
     with translated(_CODE, f"{name} cannot be read", hint=_HINT), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own, lower, limit of pixels is a warning
+        Image.init()  # else Pillow does not know all of these formats by name
         picture = Image.open(_checked(source), formats=PICTURE_FORMATS)
     width, height = picture.size
     if not 0 < width * height <= MAX_PIXELS:
@@ -64,6 +68,9 @@ def refuse_sound(source: Path | bytes) -> None:
     name = _name(source, "a sound")
     with translated(_CODE, f"{name} cannot be read", hint=_HINT):
         info = soundfile.info(_checked(source))
+    if info.samplerate not in RATES:
+        message = f"{name} has {info.samplerate:,} samples a second, expected {RATES[0]:,} to {RATES[-1]:,}"
+        raise CompressError(_CODE, message, hint=_HINT)
     samples = info.frames * info.channels
     if not 0 <= samples <= MAX_SAMPLES:
         message = f"{name} has {info.frames:,} samples in {info.channels} channels, expected at most"

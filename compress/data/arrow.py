@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from compress.core.errors import CompressError
+from compress.core.foreign import translated
 from compress.core.regular_files import open_regular, read_json
-from compress.data.table import Table, class_names, evenly, unreadable
+from compress.data.packed import unpacked_limit
+from compress.data.table import Table, class_names, evenly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,16 +72,14 @@ def read_arrow(paths: Sequence[Path], *, limit: int | None, data: bytes | None =
     Raises:
         CompressError: a file is missing or not Arrow's, or there is no row.
     """
-    opened, path = [], paths[0]
-    try:
+    opened = []
+    with translated("data-unreadable", f"{paths[0]} cannot be read", hint="mend the file, or name another"):
         for path in paths:
             schema, batches = arrow_batches(path if data is None else data)
             opened.append((schema, list(batches)))
         parts = [batch for _, batches in opened for batch in batches]
         wanted = set(evenly(sum(len(part) for part in parts), limit))
         rows = tuple(spread_rows(parts, wanted))
-    except (OSError, ValueError, NotImplementedError) as error:
-        raise unreadable(path, error) from None
     if not rows:
         raise CompressError("data-empty", f"{paths[0]} holds no rows", hint="check the file")
     schema = opened[0][0]
@@ -93,7 +94,7 @@ def read_arrow(paths: Sequence[Path], *, limit: int | None, data: bytes | None =
 
 
 def saved_splits(folder: Path) -> dict[str, Path] | None:
-    """The folders of a saved `DatasetDict` by split; None where `folder` is not one.
+    """List the folders of a saved `DatasetDict` by split; None where `folder` is not one.
 
     Raises:
         CompressError: Its list of splits is damaged or leads out of the folder.
@@ -106,7 +107,7 @@ def saved_splits(folder: Path) -> dict[str, Path] | None:
 
 
 def saved_shards(folder: Path) -> list[Path] | None:
-    """The shards of a saved `Dataset` in their order; None where `folder` is not one.
+    """List the shards of a saved `Dataset` in their order; None where `folder` is not one.
 
     Raises:
         CompressError: Its list of shards is damaged, empty or leads out of the folder.
@@ -134,17 +135,31 @@ def arrow_batches(source: Path | bytes) -> tuple[pa.Schema, Iterator[pa.RecordBa
     import pyarrow as pa
 
     stream = io.BytesIO(source) if isinstance(source, bytes) else open_regular(source, code="data-unreadable")
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
     if stream.read(6) == b"ARROW1":
         reader = pa.ipc.open_file(stream)
-        return reader.schema, _valid(reader.get_batch(number) for number in range(reader.num_record_batches))
+        batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+        return reader.schema, _valid(batches, size)
     stream.seek(0)
-    batches = pa.ipc.open_stream(stream)
-    return batches.schema, _valid(batches)
+    reader = pa.ipc.open_stream(stream)
+    return reader.schema, _valid(reader, size)
 
 
-def _valid(batches: Any) -> Iterator[pa.RecordBatch]:
-    # Offsets that point outside of a buffer would be followed by whoever reads the batch.
+def _valid(batches: Any, size: int) -> Iterator[pa.RecordBatch]:
+    """Hand out batches that can be read and that a file of `size` bytes may hold.
+
+    Rows are counted, too: a column of nulls takes no bytes however many they are.
+
+    Raises:
+        ValueError: One cannot, or there are more rows or bytes than that.
+    """
+    rows = held = 0
     for batch in batches:
+        rows, held = rows + len(batch), held + batch.nbytes
+        if rows > max(10**6, 256 * size) or held > unpacked_limit(size):
+            raise ValueError(f"it holds {rows:,} rows and {held:,} bytes or more in {size:,} bytes")
+        # Offsets that point outside of a buffer would be followed by whoever reads the batch.
         batch.validate(full=True)
         yield batch
 
@@ -167,7 +182,7 @@ def _validated(kind: type[_Schema], values: object, path: Path) -> _Schema:
 
 
 def spread_rows(batches: Sequence[pa.RecordBatch], wanted: set[int]) -> Iterator[dict[str, Any]]:
-    """The rows at the positions `wanted`, counted over all batches."""
+    """Yield the rows at the positions `wanted`, counted over all batches."""
     start = 0
     for batch in batches:
         inside = [index - start for index in range(start, start + len(batch)) if index in wanted]

@@ -62,8 +62,8 @@ _MAY_BE_EMPTY = ("answers", "is_impossible", "label")
 
 
 def _with_unanswerable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of questions without `is_impossible`, which empties the answers, and with `MAY_LACK_ANSWER` where
-    some questions have an answer and some have none.
+    """Fold `is_impossible` into the answers, and mark rows by `MAY_LACK_ANSWER` where some questions have an
+    answer and some have none.
     """
     marked = [bool(row.pop("is_impossible", False)) for row in rows]
     for row, impossible in zip(rows, marked, strict=True):
@@ -133,16 +133,18 @@ def _answers(value: Any, place: str, column: str) -> list[str]:
         value = f"{value:.10g}"
     if isinstance(value, str):
         value = [value] if value else []
-    if not isinstance(value, list) or not all(isinstance(answer, str | dict) for answer in value):
+    answers = value if isinstance(value, list) else [None]
+    texts = [answer.get("text") if isinstance(answer, dict) else answer for answer in answers]
+    if not all(isinstance(text, str) for text in texts):
         raise _wrong(place, column, value, "answers as texts")
-    return [str(answer["text"] if isinstance(answer, dict) else answer) for answer in value]
+    return [str(text) for text in texts]
 
 
 def _media(value: Any, place: str, column: str, *, folder: Path) -> Path | bytes:
     """A file below `folder`, or the bytes of one as the `datasets` library stores them."""
     if isinstance(value, dict):
-        if value.get("bytes"):
-            return bytes(value["bytes"])
+        if value.get("bytes") and isinstance(value["bytes"], bytes):  # of a number they would be zeros
+            return value["bytes"]
         value = value.get("path")
     if not isinstance(value, str) or not value:
         raise _wrong(place, column, value, "a file's name")

@@ -22,6 +22,7 @@ from compress.decoder.ends import end_tokens
 from compress.decoder.routed import Chosen, Experts, Routed, is_normalized
 from compress.decoder.traced import THREADS, rotary_settings
 from compress.graph.cached import SETTINGS
+from compress.model.auto import auto_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,9 +132,7 @@ def build(folder: Path, feed: Feed, target: Path, *, accuracy_level: int) -> ir.
     Raises:
         CompressError: the builder cannot make this model.
     """
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = auto_config(folder)
     if config.eos_token_id is None:
         config.eos_token_id = end_tokens(folder)
     architecture = config.architectures[0]

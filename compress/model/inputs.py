@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from compress.core.checkpoint_files import ProcessorFile
 from compress.core.errors import CompressError
+from compress.core.foreign import translated
 from compress.core.positions import OFFSET_TYPES
+from compress.core.schema import validated
 from compress.model.ends import end_of
 from compress.model.safety import read_json
 from compress.model.tokenizer import load_tokenizer
@@ -23,15 +26,17 @@ if TYPE_CHECKING:
 
 PREPROCESSOR = "preprocessor_config.json"
 
+_MOST_PIXELS = 4096**2
+
 _MEDIA = {"pixel_values", "pixel_values_videos", "input_features", "input_values", "audio_input_ids"}
 """Inputs that are pictures, films or sound."""
 
 _CONTENT = {
     "bbox", "xpath_tags_seq", "xpath_subs_seq", "image", "image_patches", "visual_feats", "visual_embeds",
-    "visual_bbox", "input_shape_ids", "input_pronunciation_ids", "patch_lengths",
+    "visual_bbox", "input_features_mask", "input_shape_ids", "input_pronunciation_ids", "patch_lengths",
 }  # fmt: skip
-"""What a document holds besides its words (places on the page, paths in the markup, shapes of characters),
-which transformers takes for zeros where it is left out."""
+"""What a document or a recording holds besides its words or frames (places on the page, paths in the markup,
+shapes of characters), which transformers takes for zeros where it is left out."""
 
 _TEXT = ("input_ids", "attention_mask", "token_type_ids")
 """What tokenizers make and graphs of text take."""
@@ -125,7 +130,9 @@ def inputs_of(module: torch.nn.Module, folder: Path) -> Inputs:
     if main == "input_ids":
         inputs = _text(module, folder, accepted)
     elif main in _OTHERS and main in accepted:
-        inputs = _OTHERS[main](module, folder, accepted)
+        message = f"config.json and {PREPROCESSOR} do not tell the inputs of {type(module).__name__}"
+        with translated("inputs-refused", message, hint="copy them from the original"):
+            inputs = _OTHERS[main](module, folder, accepted)
     else:
         message = f"the model's main input is '{main}'"
         raise CompressError("inputs-unsupported", message, hint="supported: text, images, sound")
@@ -144,11 +151,20 @@ def _refuse_content(module: torch.nn.Module, accepted: set[str]) -> None:
         message = f"a model that reads text and {min(accepted & _MEDIA)} at once is not supported"
         raise CompressError("inputs-unsupported", message, hint="save one of its towers by itself")
     if ignored := sorted(accepted & _CONTENT):
-        message = f"{type(module).__name__} reads {', '.join(ignored)} besides text, which is not supported"
+        message = f"{type(module).__name__} reads {', '.join(ignored)} as well, which is not supported"
         raise CompressError("inputs-unsupported", message, hint="without them all would be taken for 0")
 
 
+def _refuse_unknown_language(module: torch.nn.Module, accepted: set[str]) -> None:
+    """Refuse a model with parts for each language that has no language of its own."""
+    if "lang_ids" in accepted and getattr(module.config, "default_language", None) is None:
+        message = f"{type(module).__name__} has to be told the language of each text"
+        hint = "set default_language in config.json to the one that it is used for"
+        raise CompressError("inputs-unsupported", message, hint=hint)
+
+
 def _text(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
+    _refuse_unknown_language(module, accepted)
     tokenizer = load_tokenizer(folder)
     wanted = [name for name in tokenizer.model_input_names if name in accepted]
     if unknown := [name for name in wanted if name not in _TEXT]:
@@ -180,7 +196,10 @@ def _positions(config: Any) -> int:
 def _image(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
     del accepted
     config: Any = module.config
-    height, width = _image_size(read_json(folder / PREPROCESSOR, code="processor-missing"), config)
+    height, width = _image_size(_processor(folder), config)
+    if height * width > _MOST_PIXELS:
+        message = f"{PREPROCESSOR} makes pictures of {height:,} x {width:,} pixels"
+        raise CompressError("processor-invalid", message, hint="copy it from the original")
     channels = int(getattr(config, "num_channels", 3))
     return Inputs(
         names=("pixel_values",), axes={"pixel_values": {0: "batch"}}, item=(channels, height, width)
@@ -194,17 +213,25 @@ def _image_size(processor: dict[str, Any], config: Any) -> tuple[int, int]:
         size = processor.get(key)
         if isinstance(size, int):
             return size, size
-        if isinstance(size, dict) and "height" in size:
-            return int(size["height"]), int(size["width"])
-        if isinstance(size, dict) and "shortest_edge" in size:
-            return int(size["shortest_edge"]), int(size["shortest_edge"])
+        edges = {name: edge for name, edge in size.items() if edge} if isinstance(size, dict) else {}
+        if {"height", "width"} <= set(edges):
+            return edges["height"], edges["width"]
+        if "shortest_edge" in edges:
+            return edges["shortest_edge"], edges["shortest_edge"]
     written: Any = getattr(config, "image_size", 224)
     height, width = written if isinstance(written, list | tuple) else (written, written)
     return int(height), int(width)
 
 
+def _processor(folder: Path) -> dict[str, Any]:
+    """The settings of a processor that say something, checked against their schema."""
+    values = read_json(folder / PREPROCESSOR, code="processor-missing")
+    validated(ProcessorFile, values, where=str(folder / PREPROCESSOR), code="processor-invalid")
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def _sound(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
-    processor = read_json(folder / PREPROCESSOR, code="processor-missing")
+    processor = _processor(folder)
     config: Any = module.config
     if config.model_type == "audio-spectrogram-transformer":
         item = (int(config.max_length), int(config.num_mel_bins))  # (frames, bands), always of this size
@@ -219,7 +246,7 @@ def _sound(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
 
 def _features(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
     config: Any = module.config
-    processor = read_json(folder / PREPROCESSOR, code="processor-missing")
+    processor = _processor(folder)
     if config.model_type == "wav2vec2-bert":
         return _frames(config, accepted)
     bins = int(getattr(config, "num_mel_bins", 0) or processor.get("feature_size", 80))

@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from compress.core.errors import CompressError
+from compress.model.auto import auto_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ def refuse_unpadded(folder: Path, architecture: str) -> None:
 
     if not _looks_for_padding(getattr(transformers, architecture, None)):
         return
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = auto_config(folder)
     if config.get_text_config().pad_token_id is None:
         message = f"{architecture} finds the end of a text by its padding, config.json has no pad_token_id"
         hint = 'write the id of a token that no text holds into config.json, "pad_token_id": 0 say'

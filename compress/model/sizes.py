@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from compress.core.foreign import translated
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -28,12 +30,17 @@ def text_sizes(config: Mapping[str, Any]) -> Sizes:
     """The sizes of a `config.json`, with what transformers takes where it names none.
 
     Raises:
-        ValueError: transformers does not know its `model_type`.
+        CompressError: transformers does not know its `model_type`, or cannot read one of its values.
     """
     from transformers import AutoConfig
 
     values = json.loads(json.dumps(dict(config)), object_hook=_number)
-    read: Any = AutoConfig.for_model(**values).get_text_config(decoder=True)
+    with translated("model-unloadable", "transformers cannot read config.json", hint="check config.json"):
+        read: Any = AutoConfig.for_model(**values).get_text_config(decoder=True)
+        return _sizes(read)
+
+
+def _sizes(read: Any) -> Sizes:
     # Where layers differ (Gemma 4's heads), the whole configuration does not tell.
     layers = list(getattr(read, "per_layer_config", None) or [read])
     heads = max(int(layer.num_attention_heads) for layer in layers)

@@ -230,6 +230,7 @@ def data_facts(splits: Splits) -> dict[str, Any]:
         "licence": splits.items.licence,
         "columns": dict(splits.items.columns),
         "label_map": dict(splits.items.label_map.classes) if splits.items.label_map else {},
+        "label_map_basis": splits.items.label_map.basis if splits.items.label_map else None,
         "calibration_items": len(splits.calibration),
         "choice_items": len(splits.choice),
         "test_items": len(splits.test),

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from compress.core.allowance import allows_all
-from compress.core.recipe import Recipe
 from compress.graph.session import open_runner
 from compress.measure.evaluate import evaluate
-from compress.measure.label_check import chance_note, refuse_chance, refuse_doubtful
 from compress.measure.metric import Tools
 from compress.pipeline.contenders import RESULT
-from compress.pipeline.data import data_notes
 from compress.runtime.files import same_tokenizer
 from compress.runtime.preprocess import load_preprocessor
 
@@ -42,35 +38,6 @@ class Judge:
     preprocessor: Preprocessor
     progress: Progress
 
-    def check_labels(self) -> list[str]:
-        """Refuse labels on which the uncompressed model is at chance, and mappings that it contradicts.
-
-        Looked at on the choice part, before anything is compressed. Where the budget lets all be lost no
-        label decides anything, and being at chance is only said.
-
-        Returns:
-            What to say of the data and of its labels.
-
-        Raises:
-            CompressError: It is at chance by its interval, or a guess at its classes is not confirmed.
-        """
-        metric, values = self.splits.metric, self.plan.settings.values
-        notes = data_notes(self.splits.items)
-        if metric.lift is None:
-            return notes
-        graphs = {RESULT: (self.base.graph, Recipe.model_fields["runtime"].default)}
-        records = self._scores(graphs, self.splits.choice, "check the labels", metric)[RESULT].records
-        lift = metric.lift(records)
-        if not values.allow_chance:
-            refuse_doubtful(self.splits.items.label_map, records, lift)
-            if lift.verdict == "below" or not allows_all(self.plan.max_drop):
-                refuse_chance(metric, lift)
-        line = chance_note(metric, lift)
-        if line is None:
-            return notes
-        self.progress.note(line)
-        return [*notes, line]
-
     def on_choice(self, candidates: Sequence[Candidate]) -> dict[str, Accuracy]:
         """Judge each candidate on the choice part; accuracies by name."""
         graphs = {one.recipe.name: (one.artifact.graph, one.recipe.runtime) for one in candidates}
@@ -94,16 +61,21 @@ class Judge:
     ) -> dict[str, Accuracy]:
         if not graphs:
             return {}
-        scores = self._scores(graphs, items, title, metric or self.splits.metric)
+        scores = self.scores(graphs, items, title, metric)
         return {name: score.accuracy() for name, score in scores.items()}
 
-    def _scores(
-        self, graphs: Mapping[str, tuple[Path, str]], items: Items, title: str, metric: Metric
+    def scores(
+        self,
+        graphs: Mapping[str, tuple[Path, str]],
+        items: Items,
+        title: str,
+        metric: Metric | None = None,
     ) -> dict[str, Scores]:
+        """What graphs, each with its runtime, reach on items, with the records of each; by name."""
         runners = {name: open_runner(graph, runtime=runtime) for name, (graph, runtime) in graphs.items()}
         own = {name: self._own(graph.parent, runners[name]) for name, (graph, _) in graphs.items()}
         return evaluate(
-            metric,
+            metric or self.splits.metric,
             open_runner(self.base.graph),
             runners,
             folder=self.base.folder,

@@ -22,6 +22,7 @@ from compress.pipeline.cache import cache_folder
 from compress.pipeline.extras import refuse_all_missing_extras
 from compress.pipeline.gate import Budgets
 from compress.pipeline.predict import predicted_bytes, unused_tensors
+from compress.pipeline.ready import check_ready
 from compress.pipeline.remotely import on_device
 from compress.pipeline.size_budget import within_size
 from compress.pipeline.space import refuse_output
@@ -102,6 +103,7 @@ def make_plan(
     refuse_untraceable(model.config)
     check_tokenizer(model, note=note)
     check_identity(model, note=note)
+    check_ready(model)
     recipes = (recipe,) if recipe else _candidates(profile, model, preset)
     checked = tuple(
         within_size(with_export(one, decoder=model.kind is ModelKind.DECODER), budgets.max_size, model.config)

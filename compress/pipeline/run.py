@@ -21,6 +21,7 @@ from compress.pipeline.estimate import Estimator
 from compress.pipeline.execute import Executor
 from compress.pipeline.gate import Findings, exit_code, judge
 from compress.pipeline.judge import Judge
+from compress.pipeline.label_gate import check_baseline
 from compress.pipeline.manifest import Source, write_manifest
 from compress.pipeline.messages import Spec
 from compress.pipeline.operators import profile_operators, told_operators
@@ -92,10 +93,8 @@ def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
     Raises:
         CompressError: something that the user can mend; nothing is left behind.
     """
-    splits = prepare_items(plan, note=progress.note)
     with workspace() as work:
-        bench = set_up(plan, splits, work, progress)
-        notes = bench.judge.check_labels()
+        bench = set_up(plan, prepare_items(plan, note=progress.note), work, progress)
         scores = Scores(plan, bench.judge)
         candidates = make_candidates(plan, bench.executor, bench.source, keeps=scores.keeps)
         trial = run_trial(
@@ -106,7 +105,7 @@ def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
             trial, plan=plan, judge=bench.judge, executor=bench.executor, source=bench.source
         )
         artifact, recipe = result_of(plan, settled.trial)
-        report, found = _measure(bench, settled, notes)
+        report, found = _measure(bench, settled)
     code = exit_code(report.gate, user_set=plan.budgets.set_by_user)
     missed = code in (ExitCode.BUDGET_MISSED, ExitCode.INCONCLUSIVE)
     folder = cache_folder() / "failed" / plan.out.name if missed else plan.out
@@ -138,16 +137,15 @@ def set_up(plan: Plan, splits: Splits, work: Path, progress: Progress) -> Bench:
     executor.inputs = tuple(Spec(name=one.name, dtype=one.dtype, shape=one.shape) for one in inputs)
     executor.processor = base.artifact.folder
     preprocessor = load_preprocessor(base.artifact.folder, task=plan.model.task, inputs=inputs)
+    judge = Judge(plan=plan, splits=splits, base=base.artifact, preprocessor=preprocessor, progress=progress)
     told = check_data(plan.model.folder, base.artifact.folder, preprocessor, splits, note=progress.note)
     return Bench(
-        told=told,
+        told=[*check_baseline(judge), *told],
         plan=plan,
         splits=splits,
         base=base,
         executor=executor,
-        judge=Judge(
-            plan=plan, splits=splits, base=base.artifact, preprocessor=preprocessor, progress=progress
-        ),
+        judge=judge,
         stopwatch=_stopwatch(plan, base.artifact, preprocessor, progress),
     )
 
@@ -182,14 +180,13 @@ def source_of(plan: Plan) -> Artifact:
     return Artifact(kind=ArtifactKind.CHECKPOINT, folder=plan.model.folder, task=plan.model.task)
 
 
-def _measure(bench: Bench, settled: Settled, data_notes: Sequence[str]) -> tuple[Report, Evidence]:
-    """Time the settled candidate and put its report together; `data_notes` say how the data was read."""
+def _measure(bench: Bench, settled: Settled) -> tuple[Report, Evidence]:
+    """Time the settled candidate and put its report together."""
     plan, trial = bench.plan, settled.trial
     artifact, recipe = result_of(plan, trial)
     accuracy, plain = settled.accuracy, settled.uncalibrated
     other = elsewhere(bench.judge, artifact.graph, recipe, task=plan.model.task)
     notes = [
-        *data_notes,
         *bench.told,
         *told_beside(plain, accuracy),
         *told_elsewhere(other),

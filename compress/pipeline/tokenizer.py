@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from tokenizers.normalizers import Lowercase
 
 from compress.core.errors import CompressError
+from compress.core.foreign import translated
 from compress.core.profile import ModelKind
 from compress.core.scripts import VARIED
+from compress.core.sentence import transformer_settings
 from compress.core.visible import visible
 from compress.graph.cached import SETTINGS
 from compress.graph.session import TensorSpec
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     Pair = tuple[str, str | None]
 
 _IDS = (TensorSpec("input_ids", "int64", (None, None)), TensorSpec("attention_mask", "int64", (None, None)))
+_REPORTED = {"return_token_type_ids": True, "return_special_tokens_mask": True, "verbose": False}
 _MOST_ADDED = 64
 """Added tokens that are tried inside of texts."""
 _LONGEST = 4096
@@ -146,12 +149,11 @@ def refuse_different(
         if not chosen:
             continue
         given: list[Any] = [first if second is None else (first, second) for first, second in chosen]
-        found = text.tokenizer.encode_batch(given)
-        if lowers:
-            given = [_lowered(value) for value in given]
-        expected = reference(
-            given, return_token_type_ids=True, return_special_tokens_mask=True, verbose=False, **options
-        )
+        with translated("tokenizer-invalid", "the tokenizer cannot read text", hint="save it again"):
+            found = text.tokenizer.encode_batch(given)
+            if lowers:
+                given = [_lowered(value) for value in given]
+            expected = reference(given, **_REPORTED, **options)
         for at, (pair, encoding) in enumerate(zip(chosen, found, strict=True)):
             reading = _Reading(*(expected[name][at] for name in _ARRAYS))
             if reading != _read(encoding):
@@ -223,4 +225,4 @@ def _lowered(value: str | tuple[str, str]) -> Any:
 
 
 def _lowers(folder: Path) -> bool:
-    return bool(read_settings(folder / "sentence_bert_config.json").get("do_lower_case"))
+    return bool(read_settings(transformer_settings(folder)).get("do_lower_case"))

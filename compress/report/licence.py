@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
-import yaml
+from compress.core.errors import CompressError
+from compress.core.regular_files import read_json, read_text
+from compress.core.yaml_files import parse_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +19,9 @@ _COMMON = (
     "GPL-2.0-only", "GPL-3.0-only", "ISC", "LGPL-2.1-only", "LGPL-3.0-only", "MIT", "MPL-2.0", "MS-PL",
     "NCSA", "OFL-1.1", "OSL-3.0", "PDDL-1.0", "PostgreSQL", "Unlicense", "WTFPL", "Zlib",
 )  # fmt: skip
+_LICENCE_KEYS = re.compile(r"^license(?:_\w+)?:.*(?:\n[ \t-].*)*", re.MULTILINE)
+"""A key of the licence at the top level, with the lines below it."""
+
 _SPDX = {name.lower(): name for name in _COMMON}
 """SPDX identifiers by the lower-case names that Hugging Face's model cards use."""
 
@@ -43,19 +47,23 @@ def spdx(licence: str) -> str | None:
 
 
 def _front_matter(path: Path) -> dict[str, Any]:
-    """The YAML between the `---` lines at the top of a card. A card that is damaged states nothing."""
+    """The licence's keys of the YAML between the `---` lines at the top of a card; a damaged one has none.
+
+    Cards list results by the hundreds of kilobytes there, which are left out before YAML is parsed.
+    """
     try:
-        text = path.read_text(encoding="utf8", errors="replace")
-        found = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
-        values = yaml.safe_load(found.group(1)) if found else None
-    except (OSError, yaml.YAMLError):
+        text = read_text(path, code="card-unreadable").replace("\r\n", "\n")
+        front = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
+        blocks = _LICENCE_KEYS.findall(front.group(1)) if front else []
+        values = parse_yaml("\n".join(blocks), where=str(path), code="card-unreadable")
+    except (FileNotFoundError, CompressError):
         return {}
     return values if isinstance(values, dict) else {}
 
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf8"))
-    except (OSError, ValueError):
+        values = read_json(path, code="config-invalid")
+    except (FileNotFoundError, CompressError):
         return {}
     return values if isinstance(values, dict) else {}

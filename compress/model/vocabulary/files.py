@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from compress.core.positions import OFFSET_TYPES
+from compress.model.safety import read_json
 from compress.model.vocabulary.tokenizer import all_pieces
 
 if TYPE_CHECKING:
@@ -21,13 +22,13 @@ def config_ids(folder: Path) -> set[int]:
     found: set[int] = set()
     for name in _CONFIGS:
         if (folder / name).exists():
-            _walk(json.loads((folder / name).read_text(encoding="utf8")), found.add)
+            _walk(read_json(folder / name, code="config-invalid"), found.add)
     return {number for number in found if number >= 0}
 
 
 def fixed_ids(folder: Path) -> set[int]:
     """The ids that must not change: up to the padding token's, where positions are counted from it."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf8"))
+    config = read_json(folder / "config.json", code="config-missing")
     padding = config.get("pad_token_id")
     if config.get("model_type") not in OFFSET_TYPES or padding is None:
         return set()
@@ -59,7 +60,7 @@ def renumber_configs(folder: Path, numbers: Mapping[int, int], *, rows: int) -> 
     """Give the configurations new ids, and the new size wherever the vocabulary had `rows`."""
     for name in _CONFIGS:
         if (folder / name).exists():
-            values = json.loads((folder / name).read_text(encoding="utf8"))
+            values = read_json(folder / name, code="config-invalid")
             values = _walk(values, lambda number: numbers.get(number, number))
             _write_json(folder / name, _resized(values, rows, len(numbers)))
 
@@ -98,7 +99,7 @@ def write_tokenizer(folder: Path, document: Mapping[str, Any], numbers: Mapping[
 
 
 def _renumber_tokenizer_config(path: Path, numbers: Mapping[int, int]) -> None:
-    values = json.loads(path.read_text(encoding="utf8"))
+    values = read_json(path, code="tokenizer-invalid")
     decoder = values.get("added_tokens_decoder")
     if decoder:
         kept = {int(number): token for number, token in decoder.items() if int(number) in numbers}

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from compress.core.errors import CompressError
+from compress.model.auto import auto_config
 from compress.model.load import empty_module, load_module
 from compress.model.safety import INDEX, read_headers, read_json, weight_files
 
@@ -78,7 +79,7 @@ def _structures(folder: Path, task: str) -> list[torch.nn.Module]:
     names = read_json(folder / "config.json", code="config-missing").get("architectures") or []
     kind = getattr(transformers, names[0], None) if names else None
     if kind is not None:
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = auto_config(folder)
         with torch.device("meta"):
             modules.append(kind._from_config(config))
     return modules

@@ -7,7 +7,6 @@ embedding, of a tied or untied head and of its bias go with their tokens. (Abdao
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,8 +16,10 @@ from pydantic import Field
 from compress.core.artifact import Artifact, ArtifactKind, Context
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
+from compress.core.regular_files import read_text
 from compress.graph.session import TensorSpec
 from compress.model.load import load_module
+from compress.model.safety import read_json
 from compress.model.sidecars import copy_sidecars
 from compress.model.vocabulary import expected, files, tokenizer, weights
 from compress.model.vocabulary.script import of_script
@@ -86,7 +87,7 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     rows = weights.embedding_rows(source, artifact.task)
     axes = weights.vocabulary_axes(source, artifact.task)
     copy_sidecars(source, target, text=True)
-    document = json.loads((target / "tokenizer.json").read_text(encoding="utf8"))
+    document = read_json(target / "tokenizer.json", code="tokenizer-invalid")
     tokenizer.refuse_beyond(document, rows)
     counts = _counts(context.calibration.rows(), target, artifact.task)
     wanted = _wanted(config, document, counts, artifact, target)
@@ -112,7 +113,7 @@ def kept_shares(config: Config, artifact: Artifact, rows: Sequence[Row]) -> dict
     """
     folder, task = artifact.folder, artifact.task
     total = weights.embedding_rows(folder, task)
-    document = json.loads((folder / "tokenizer.json").read_text(encoding="utf8"))
+    document = read_json(folder / "tokenizer.json", code="tokenizer-invalid")
     wanted = _wanted(config, document, _counts(rows, folder, task), artifact, folder)
     numbers = _numbers(wanted, document, folder, total)
     return dict.fromkeys(weights.vocabulary_axes(folder, task), len(numbers) / total)
@@ -165,7 +166,7 @@ def _listed(config: Config, document: Document, folder: Path) -> set[int]:
     if config.file is None or not config.file.is_file():
         message = f"step 'prune.vocabulary': no file {config.file}"
         raise CompressError("step-invalid", message, hint="write `file: PATH` beside `keep: file`")
-    lines = [line for line in config.file.read_text(encoding="utf8").splitlines() if line.strip()]
+    lines = [line for line in read_text(config.file, code="step-invalid").splitlines() if line.strip()]
     pieces = tokenizer.all_pieces(document)
     texts = [{"text": line} for line in lines if line not in pieces]
     return {pieces[line] for line in lines if line in pieces} | set(_counts(texts, folder, "fill-mask"))

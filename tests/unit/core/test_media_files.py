@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import soundfile
 from PIL import Image
 
 from compress.core.errors import CompressError
-from compress.core.media_files import open_picture, read_sound, refuse_sound
+from compress.core.media_files import PICTURE_FORMATS, open_picture, read_sound, refuse_sound
 from compress.runtime.images import open_image
 
 
@@ -43,6 +45,14 @@ def test_a_picture_is_read_as_pillow_reads_it(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(path)
     with open_picture(path) as picture:
         assert np.array_equal(np.asarray(picture), pixels)
+
+
+@pytest.mark.parametrize("kind", PICTURE_FORMATS)
+def test_every_format_is_read_in_a_process_that_read_none(kind: str) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(stream, kind)
+    code = "import sys; from compress.core.media_files import *; open_picture(sys.stdin.buffer.read()).load()"
+    subprocess.run([sys.executable, "-c", code], input=stream.getvalue(), check=True)
 
 
 def test_a_bomb_is_refused_by_its_header() -> None:
@@ -84,6 +94,12 @@ def test_a_sound_is_read_as_soundfile_reads_it() -> None:
     samples, rate = read_sound(flac(1600))
     assert samples.shape == (1600, 1)
     assert rate == 16000
+
+
+def test_a_sound_of_no_rate_is_refused() -> None:
+    stream = io.BytesIO()
+    soundfile.write(stream, np.zeros(16, dtype=np.float32), 1_999_999_973, format="WAV")
+    assert "1,999,999,973 samples a second" in refused(read_sound, stream.getvalue()).message
 
 
 def test_a_sound_of_a_year_is_refused_by_its_header() -> None:

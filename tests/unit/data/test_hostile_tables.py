@@ -62,6 +62,12 @@ def test_json_of_other_shapes_is_one_line(text: str, task: str, tmp_path: Path) 
     refused(tmp_path / "data.json", task)
 
 
+@pytest.mark.timeout(10)
+def test_a_number_is_not_taken_for_the_bytes_of_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text('{"image": {"bytes": 1000000000000}, "label": 0}\n', encoding="utf8")
+    assert refused(tmp_path / "data.jsonl", "image-classification").code == "row-invalid"
+
+
 @pytest.mark.parametrize("cell", ["[" * 100_000, "[" * 500 + "]" * 500, "[{1: [2]}: 3]"])
 def test_a_list_in_a_cell_that_is_none_is_one_line(cell: str, tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text(f'tokens\n"{cell}"\n', encoding="utf8")
@@ -85,6 +91,13 @@ def test_parquet_metadata_of_other_shapes_names_no_labels(metadata: str, tmp_pat
     table = pa.table({"text": ["a", "b"], "label": [0, 1]}).replace_schema_metadata({"huggingface": metadata})
     pq.write_table(table, tmp_path / "data.parquet")
     assert len(load_items(str(tmp_path / "data.parquet"), task="text-classification")) == 2
+
+
+def test_an_arrow_file_of_endless_rows_is_refused(tmp_path: Path) -> None:
+    table = pa.table({"text": pa.nulls(10**9)})
+    with pa.ipc.new_file(tmp_path / "data.arrow", table.schema) as writer:
+        writer.write_table(table)
+    assert "1,000,000,000 rows" in refused(tmp_path / "data.arrow").message
 
 
 def test_a_parquet_of_endless_rows_is_refused(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ HEAD = struct.pack("<IQQ", 3, 2, 6)
         (struct.pack("<Q", 20) + b"general.architecture", struct.pack("<Q", 2**40) + b"x" * 20, "bytes"),
         (struct.pack("<IQ", 8, 3), struct.pack("<IQ", 8, 2**50), "elements"),
         (struct.pack("<IQ", 8, 3), struct.pack("<IQ", 9, 3), "holds"),
-        (struct.pack("<I", 2) + struct.pack("<QQ", 4, 3), struct.pack("<I", 9) + struct.pack("<QQ", 4, 3), "dim"),
+        (struct.pack("<IQQ", 2, 4, 3), struct.pack("<IQQ", 9, 4, 3), "dim"),
         (struct.pack("<QQ", 4, 3), struct.pack("<QQ", 2**62, 2**62), "shape"),
         (struct.pack("<QQ", 4, 3), struct.pack("<QQ", 0, 3), "shape"),
     ],

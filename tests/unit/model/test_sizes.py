@@ -1,5 +1,6 @@
 import pytest
 
+from compress.core.errors import CompressError
 from compress.model.sizes import text_sizes
 
 
@@ -58,5 +59,5 @@ def test_numbers_that_json_lacks_are_read():
 
 
 def test_an_unknown_kind_is_named():
-    with pytest.raises(ValueError, match="nosuch"):
+    with pytest.raises(CompressError, match="nosuch"):
         text_sizes({"model_type": "nosuch"})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -57,6 +58,16 @@ def test_what_cannot_be_read_is_one_line_with_a_code(tmp_path, name, content, co
     assert caught.value.code == code
     assert "\n" not in str(caught.value)
     assert caught.value.hint
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("name", ["report.json", "evidence.json"])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    write(tmp_path, render_all(example.report(), example.evidence()))
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CompressError, match="named pipe"):
+        read_report(tmp_path)
 
 
 def test_a_folder_that_is_none(tmp_path):
