@@ -75,39 +75,43 @@ def choose(tried: Sequence[Tried], limits: Limits, *, headline: str) -> Choice:
     Returns:
         The choice, with a reason for every candidate.
     """
-    why = {one.name: reason for one in tried if (reason := _unfit(one, limits, headline))}
-    fit = [one for one in tried if one.name not in why]
+    why = {candidate.name: reason for candidate in tried if (reason := _unfit(candidate, limits, headline))}
+    fit = [candidate for candidate in tried if candidate.name not in why]
     if not fit:
         return Choice(None, why)
-    hopeful = [one for one in fit if _bound(one) <= limits.drop]
-    rivals = hopeful or [one for one in fit if _bound(one) == min(map(_bound, fit))]
-    rivals = [one for one in rivals if _is_fast_enough(one, limits, headline)] or rivals
-    why |= {one.name: _doubtful(one, limits, headline) for one in fit if one not in rivals}
+    hopeful = [candidate for candidate in fit if _bound(candidate) <= limits.drop]
+    rivals = hopeful or [candidate for candidate in fit if _bound(candidate) == min(map(_bound, fit))]
+    rivals = [candidate for candidate in rivals if _is_fast_enough(candidate, limits, headline)] or rivals
+    why |= {
+        candidate.name: _doubtful(candidate, limits, headline) for candidate in fit if candidate not in rivals
+    }
     preferred = _smallest if limits.prefer == "size" else _fastest
     winner = preferred(rivals, headline)
-    why |= {one.name: _reason(one, winner, limits, headline) for one in rivals}
+    why |= {candidate.name: _reason(candidate, winner, limits, headline) for candidate in rivals}
     return Choice(winner.name, why, _fallback(fit, winner, limits, preferred, headline))
 
 
 def _smallest(candidates: Sequence[Tried], headline: str) -> Tried:
-    return min(candidates, key=lambda one: (_size(one), -_speed(one, headline)))
+    return min(candidates, key=lambda candidate: (_size(candidate), -_speed(candidate, headline)))
 
 
 def _fastest(candidates: Sequence[Tried], headline: str) -> Tried:
     """The smallest of those whose speed may be the highest."""
-    leader = max(candidates, key=lambda one: _speed(one, headline))
-    return min(_as_fast(candidates, leader, headline), key=lambda one: (_size(one), _drop(one)))
+    leader = max(candidates, key=lambda candidate: _speed(candidate, headline))
+    return min(
+        _as_fast(candidates, leader, headline), key=lambda candidate: (_size(candidate), _drop(candidate))
+    )
 
 
 def _as_fast(candidates: Sequence[Tried], leader: Tried, headline: str) -> list[Tried]:
-    return [one for one in candidates if _overlap(one, leader, headline)]
+    return [candidate for candidate in candidates if _overlap(candidate, leader, headline)]
 
 
-def _overlap(one: Tried, other: Tried, headline: str) -> bool:
+def _overlap(candidate: Tried, other: Tried, headline: str) -> bool:
     """Whether the intervals of two speeds share a value."""
-    if not one.speedup or not other.speedup:
+    if not candidate.speedup or not other.speedup:
         return True
-    first, second = one.speedup[headline], other.speedup[headline]
+    first, second = candidate.speedup[headline], other.speedup[headline]
     return first.low <= second.high and second.low <= first.high
 
 
@@ -121,21 +125,21 @@ def _fallback(
     """The best candidate that surely passes, or the surest that is surer than the winner."""
     if _chance(winner, limits) >= SURE:
         return None
-    sure = [one for one in fit if _chance(one, limits) >= SURE]
+    sure = [candidate for candidate in fit if _chance(candidate, limits) >= SURE]
     if sure:
         return preferred(sure, headline).name
-    surest = max(fit, key=lambda one: _chance(one, limits))
+    surest = max(fit, key=lambda candidate: _chance(candidate, limits))
     return surest.name if _chance(surest, limits) > _chance(winner, limits) else None
 
 
-def _unfit(one: Tried, limits: Limits, headline: str) -> str | None:
-    if one.error is not None:
-        return one.error
-    if _drop(one) > limits.drop:
-        return f"loses {_drop(one):.4f} on the choice part, allowed are {limits.drop:.4f}"
-    if limits.size_bytes is not None and _size(one) > limits.size_bytes:
-        return f"{human_bytes(_size(one))} is over the limit of {human_bytes(limits.size_bytes)}"
-    speed = _speed(one, headline)
+def _unfit(candidate: Tried, limits: Limits, headline: str) -> str | None:
+    if candidate.error is not None:
+        return candidate.error
+    if _drop(candidate) > limits.drop:
+        return f"loses {_drop(candidate):.4f} on the choice part, allowed are {limits.drop:.4f}"
+    if limits.size_bytes is not None and _size(candidate) > limits.size_bytes:
+        return f"{human_bytes(_size(candidate))} is over the limit of {human_bytes(limits.size_bytes)}"
+    speed = _speed(candidate, headline)
     if limits.speedup is not None and speed < limits.speedup:
         return f"{speed:.2f}x is under the demanded {limits.speedup:.2f}x of ONNX Runtime fp32"
     if speed <= 1 and not limits.smaller_is_enough:
@@ -143,48 +147,54 @@ def _unfit(one: Tried, limits: Limits, headline: str) -> str | None:
     return None
 
 
-def _is_fast_enough(one: Tried, limits: Limits, headline: str) -> bool:
+def _is_fast_enough(candidate: Tried, limits: Limits, headline: str) -> bool:
     """Whether the gate, which takes the lower end of the interval, is foreseen to pass the speedup."""
-    return limits.speedup is None or not one.speedup or one.speedup[headline].low >= limits.speedup
-
-
-def _doubtful(one: Tried, limits: Limits, headline: str) -> str:
-    if _bound(one) <= limits.drop and limits.speedup is not None and one.speedup:
-        low = one.speedup[headline].low
-        return f"may be only {low:.2f}x as fast as ONNX Runtime fp32, demanded are {limits.speedup:.2f}x"
     return (
-        f"loses {_drop(one):.4f} on the choice part; its bound on the test part would be about "
-        f"{_bound(one):.4f}, allowed are {limits.drop:.4f}"
+        limits.speedup is None or not candidate.speedup or candidate.speedup[headline].low >= limits.speedup
     )
 
 
-def _reason(one: Tried, winner: Tried, limits: Limits, headline: str) -> str:
-    speed = f"{_speed(one, headline):.2f}x of ONNX Runtime fp32 at {headline}"
-    size = human_bytes(_size(one))
-    if one is winner:
-        return f"kept: {speed}, {size}, drop {_drop(one):.4f}"
+def _doubtful(candidate: Tried, limits: Limits, headline: str) -> str:
+    if _bound(candidate) <= limits.drop and limits.speedup is not None and candidate.speedup:
+        low = candidate.speedup[headline].low
+        return f"may be only {low:.2f}x as fast as ONNX Runtime fp32, demanded are {limits.speedup:.2f}x"
+    return (
+        f"loses {_drop(candidate):.4f} on the choice part; its bound on the test part would be about "
+        f"{_bound(candidate):.4f}, allowed are {limits.drop:.4f}"
+    )
+
+
+def _reason(candidate: Tried, winner: Tried, limits: Limits, headline: str) -> str:
+    speed = f"{_speed(candidate, headline):.2f}x of ONNX Runtime fp32 at {headline}"
+    size = human_bytes(_size(candidate))
+    if candidate is winner:
+        return f"kept: {speed}, {size}, drop {_drop(candidate):.4f}"
     if limits.prefer == "size":
         return f"larger than '{winner.name}' ({size}, {speed})"
-    if _size(one) >= _size(winner) and _overlap(one, winner, headline):
+    if _size(candidate) >= _size(winner) and _overlap(candidate, winner, headline):
         return f"as fast as '{winner.name}' but larger ({size})"
     return f"slower than '{winner.name}' ({speed})"
 
 
-def _speed(one: Tried, headline: str) -> float:
-    return one.speedup[headline].value if one.speedup else 0.0
+def _speed(candidate: Tried, headline: str) -> float:
+    return candidate.speedup[headline].value if candidate.speedup else 0.0
 
 
-def _size(one: Tried) -> int:
-    return one.size_bytes or 0
+def _size(candidate: Tried) -> int:
+    return candidate.size_bytes or 0
 
 
-def _drop(one: Tried) -> float:
-    return one.drop or 0.0
+def _drop(candidate: Tried) -> float:
+    return candidate.drop or 0.0
 
 
-def _bound(one: Tried) -> float:
-    return one.forecast.bound if one.forecast else _drop(one)
+def _bound(candidate: Tried) -> float:
+    return candidate.forecast.bound if candidate.forecast else _drop(candidate)
 
 
-def _chance(one: Tried, limits: Limits) -> float:
-    return one.forecast.chance(limits.drop) if one.forecast else float(_drop(one) <= limits.drop)
+def _chance(candidate: Tried, limits: Limits) -> float:
+    return (
+        candidate.forecast.chance(limits.drop)
+        if candidate.forecast
+        else float(_drop(candidate) <= limits.drop)
+    )

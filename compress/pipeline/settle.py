@@ -51,7 +51,7 @@ def settle(order: Sequence[str], accuracies: Mapping[str, Accuracy], budget: Max
 
 
 def told_settled(preferred: str, published: str, accuracy: Accuracy) -> str:
-    """Say why the preferred candidate is not the published one."""
+    """Say why the preferred candidate is not the published candidate."""
     return (
         f"preferred on the choice part, but it may lose {accuracy.drop_upper_95:.4f} on the test part; "
         f"'{published}' took the place of '{preferred}'"
@@ -81,22 +81,27 @@ def judge_on_test(trial: Trial, *, plan: Plan, judge: Judge, executor: Executor,
     Returns:
         The settled trial; without a winner it is about the fp32 graph.
     """
-    candidates = [one for one in (trial.fallback, trial.winner) if one is not None]
-    graphs = {one.recipe.name: (one.artifact.graph, one.recipe.runtime) for one in candidates}
+    candidates = [candidate for candidate in (trial.fallback, trial.winner) if candidate is not None]
+    graphs = {
+        candidate.recipe.name: (candidate.artifact.graph, candidate.recipe.runtime)
+        for candidate in candidates
+    }
     if not candidates:
         accuracy = judge.on_test({FP32: (trial.base.artifact.graph, plan.base.runtime)})[FP32]
         return Settled(trial=trial, accuracy=accuracy, uncalibrated=None)
     plain = {
-        one.recipe.name: plainly_rounded(
-            one.recipe, executor, source, digest=plan.model.digest, size_bytes=one.size_bytes
+        candidate.recipe.name: plainly_rounded(
+            candidate.recipe, executor, source, digest=plan.model.digest, size_bytes=candidate.size_bytes
         )
-        for one in candidates
+        for candidate in candidates
     }
-    beside = [one for one in plain.values() if one is not None]
-    graphs |= {one.recipe.name: (one.artifact.graph, one.recipe.runtime) for one in beside}
+    beside = [candidate for candidate in plain.values() if candidate is not None]
+    graphs |= {
+        candidate.recipe.name: (candidate.artifact.graph, candidate.recipe.runtime) for candidate in beside
+    }
     accuracies = judge.on_test(graphs)
     preferred = candidates[-1].recipe.name
-    name = settle([one.recipe.name for one in candidates], accuracies, plan.max_drop)
+    name = settle([candidate.recipe.name for candidate in candidates], accuracies, plan.max_drop)
     return Settled(
         trial=trial.settled(name, told_settled(preferred, name, accuracies[preferred])),
         accuracy=accuracies[name],
