@@ -245,3 +245,17 @@ def test_damaged_graphs_are_refused_or_read(changes, cut):
         scan(bytes(content[:cut]))
     except ValueError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("x", []), ("x", [10**9, 4]), ("x", ["batch", 10**12]), ("past_key_values.0.key", ["batch"]),
+     ("past_key_values.0.key", ["batch", 2, "past", 4])],
+)  # fmt: skip
+def test_inputs_that_no_data_has(tmp_path, name, shape):
+    made = model()
+    made.graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    if name == "x":
+        del made.graph.input[0]
+    with pytest.raises(CompressError, match="graph-invalid|graph-unloadable"):
+        open_runner(saved(tmp_path, made))
