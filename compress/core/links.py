@@ -19,10 +19,11 @@ def stays_inside(folder: Path, path: Path) -> bool:
         path: A path in it, which need not exist.
 
     Returns:
-        False for links out, and for links that lead nowhere but to themselves.
+        False for links out, links that lead nowhere but to themselves, and names that are none.
     """
     try:
         root, target = folder.resolve(), path.resolve()
+        target.exists()  # which fails on names that are too long for the system
     except (OSError, RuntimeError, ValueError):  # a loop of links, or a null character
         return False
     cached = root.parent.name == "snapshots" and target.is_relative_to(root.parents[1] / "blobs")

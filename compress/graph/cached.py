@@ -35,6 +35,10 @@ def with_sizes(inputs: Sequence[TensorSpec], settings: Path) -> tuple[TensorSpec
         CompressError: the settings do not tell them.
     """
     cache = [spec for spec in inputs if spec.name.startswith(PAST)]
+    odd = [spec for spec in cache if len(spec.shape) != 4]
+    if odd:
+        message = f"input '{odd[0].name}' has {len(odd[0].shape)} axes, expected 4: batch, heads, past, width"
+        raise CompressError("graph-invalid", message, hint="export it again")
     if not any(None in (spec.shape[1], spec.shape[3]) for spec in cache):
         return tuple(inputs)
     sizes = _cache_sizes(settings)
@@ -84,7 +88,8 @@ class CachedRunner:
         self._runner = runner
         self.inputs = tuple(s for s in runner.inputs if s.name in ("input_ids", "attention_mask"))
         if all(spec.name != "attention_mask" for spec in self.inputs):
-            raise ValueError("a graph with a cache needs an attention_mask")
+            message = "a graph with a cache has no input attention_mask"
+            raise CompressError("graph-invalid", message, hint="export it again")
         self.outputs = tuple(name for name in runner.outputs if not name.startswith(PRESENT))
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -42,9 +42,13 @@ class OrtRunner:
                 trusted (`check_graph`).
         """
         self._session = _open(graph, threads=threads, provider=provider)
-        found = [_spec(node) for node in self._session.get_inputs()]
-        self.inputs = with_sizes(found, graph.with_name(SETTINGS))
-        self.outputs = tuple(node.name for node in self._session.get_outputs())
+        try:
+            inputs = [_spec(node) for node in self._session.get_inputs()]
+            self.outputs = tuple(node.name for node in self._session.get_outputs())
+        except UnicodeDecodeError as error:
+            message = f"{graph} has a name that is not UTF-8 ({error.reason})"
+            raise CompressError("graph-invalid", message, hint="export it again") from None
+        self.inputs = with_sizes(inputs, graph.with_name(SETTINGS))
         self._names = {spec.name for spec in self.inputs}
 
     def run(
@@ -65,7 +69,9 @@ def _open(graph: Path, *, threads: int, provider: str) -> ort.InferenceSession:
         )
     check_graph(graph)
     try:
-        return ort.InferenceSession(str(graph), session_options(threads), providers=[provider])
+        # Without the fallback, which tries the same provider again and prints that it does.
+        options = session_options(threads)
+        return ort.InferenceSession(str(graph), options, providers=[provider], enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no base class but this one
         reason = str(error).splitlines()[0]
         raise CompressError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Protocol
 
 from compress.core.errors import CompressError, did_you_mean
@@ -46,8 +47,23 @@ def open_runner(
     """Load `graph` in a runtime; `threads` 0 is one for each core that this process may use.
 
     Raises:
-        CompressError: the runtime is unknown or not installed, or cannot load the graph.
+        CompressError: the runtime is unknown or not installed, or cannot load the graph, or the graph takes
+            inputs that no data has.
     """
+    runner = _opened(graph, runtime, threads, provider)
+    for spec in runner.inputs:
+        fixed = prod(size for size in spec.shape if size is not None)
+        if not spec.shape or fixed > _LARGEST:
+            message = f"{graph} takes '{spec.name}' of shape {list(spec.shape)}, which no data has"
+            raise CompressError("graph-invalid", message, hint="export it again")
+    return runner
+
+
+_LARGEST = 2**28
+"""Elements of an input by the sizes that a graph fixes; a picture has some millions."""
+
+
+def _opened(graph: Path, runtime: str, threads: int, provider: str) -> Runner:
     if runtime in ("onnxruntime", GENAI):
         from compress.graph.cached import CachedRunner, is_cached
         from compress.graph.ort import OrtRunner

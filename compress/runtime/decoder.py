@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -211,26 +211,39 @@ def genai_runtime() -> Any:
 
 
 def _load(genai: Any, folder: Path, settings: GenaiSettings, threads: int) -> Any:
-    """Load the model by the settings that were validated, from a folder that holds nothing else.
-
-    Why not from `folder`: the runtime would read the file again, which may have been exchanged since.
-    """
-    document = settings.document()
+    options = {"session_options": {"intra_op_num_threads": threads}}
     # The runtime takes tokens like the padding at the end of a prompt for padding, also where that is the
     # end of a turn. There is none here, one prompt at a time.
-    document["model"]["pad_token_id"] = -1
-    document["model"]["decoder"].setdefault("session_options", {})["intra_op_num_threads"] = threads
+    changes = {"model": {"pad_token_id": -1, "decoder": options}}
     try:
-        with tempfile.TemporaryDirectory() as view:
-            (Path(view) / _MODEL).symlink_to(folder.absolute(), target_is_directory=True)
-            document["model"]["decoder"]["filename"] = f"{_MODEL}/{GRAPH_NAME}"
-            (Path(view) / SETTINGS).write_text(json.dumps(document), encoding="utf8")
-            return genai.Model(genai.Config(view))
+        with _view(folder, settings) as view:
+            config = genai.Config(str(view))
+            config.overlay(json.dumps(changes))
+            return genai.Model(config)
     except Exception as error:  # the runtime's exceptions share no base class but this one
-        reason = " ".join(str(error).split())[:300]
+        reason = visible(" ".join(str(error).split())[:300])
         message = f"onnxruntime-genai cannot load {folder}: {reason}"
         raise CompressError("graph-unloadable", message, hint="see `compress doctor`") from error
 
 
+@contextmanager
+def _view(folder: Path, settings: GenaiSettings) -> Iterator[Path]:
+    """A folder with the settings that were validated, and a link to the model's own.
+
+    Why: the runtime reads the file again, which may have been exchanged since. Where a system has neither
+    temporary files nor links, it is given the model's folder.
+    """
+    document = settings.document()
+    document["model"]["decoder"]["filename"] = f"{_MODEL}/{GRAPH_NAME}"
+    with ExitStack() as stack:
+        try:
+            view = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            (view / _MODEL).symlink_to(folder.absolute(), target_is_directory=True)
+            (view / SETTINGS).write_text(json.dumps(document), encoding="utf8")
+        except OSError:
+            view = folder
+        yield view
+
+
 _MODEL = "model"
-"""The name of the link to the artifact's folder, beside the settings."""
+"""The name of the link to the model's folder, beside the settings."""

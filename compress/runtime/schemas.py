@@ -249,10 +249,10 @@ class ArtifactFacts(Foreign):
     runtime: Name | None = None
     created: Name | None = None
     digest: Name | None = None
-    source: SourceFacts | None = None
-    recipe: RecipeName | None = None
+    source: SourceFacts = SourceFacts()
+    recipe: RecipeName = RecipeName()
     files: dict[Name, FileDigest] | None = None
-    versions: dict[Name, Name] | None = None
+    versions: dict[Name, Name] = Field(default_factory=dict)
 
 
 SCHEMAS: dict[str, type[BaseModel]] = {

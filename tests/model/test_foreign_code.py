@@ -18,7 +18,9 @@ from compress.core.recipe import Recipe
 from compress.graph.session import GENAI
 from compress.passes.export import genai
 from compress.pipeline.manifest import Source, read_manifest, write_manifest
+from compress.runtime import decoder
 from compress.runtime.decoder import Decoder
+from compress.runtime.genai_settings import read_genai_settings
 from compress.serve.model import Served
 from tests import tiny
 
@@ -102,6 +104,31 @@ def test_a_doctored_artifact_is_refused(doctored, mark, cli):
         assert called.code == 2
         assert "custom_ops_library" in called.err
     assert not mark.exists()
+
+
+def test_settings_that_are_exchanged_after_they_were_read_are_not_used(
+    published_decoder, library, mark, tmp_path, monkeypatch
+):
+    folder = shutil.copytree(published_decoder, tmp_path / "exchanged")
+
+    def read(folder):
+        settings = read_genai_settings(folder)
+        with_library(written(folder), library, folder)
+        return settings
+
+    monkeypatch.setattr(decoder, "read_genai_settings", read)
+    assert Decoder(folder).session([1, 2, 3], longest=4).next() >= 0
+    assert not mark.exists()
+
+
+def test_decoders_run_where_there_are_no_temporary_files(published_decoder, monkeypatch):
+    expected = Decoder(published_decoder).session([1, 2, 3], longest=4).next()
+
+    def refuse(*words, **options):
+        raise FileNotFoundError("no usable temporary directory")
+
+    monkeypatch.setattr(decoder.tempfile, "TemporaryDirectory", refuse)
+    assert Decoder(published_decoder).session([1, 2, 3], longest=4).next() == expected
 
 
 def test_a_source_with_a_library_becomes_an_artifact_without_it(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -15,6 +18,8 @@ from compress.core.errors import CompressError
 from compress.graph.io import read_graph
 from compress.graph.session import open_runner
 from compress.graph.trust import check_graph, scan
+from compress.measure.operators import executed
+from compress.measure.profiler import node_times
 
 X = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])
 Y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4])
@@ -164,19 +169,64 @@ def test_what_is_no_graph_is_refused(tmp_path, content):
         open_runner(path)
 
 
+def tag(number, content, *, length=None):
+    """A field of protobuf with bytes; `length` where they follow later."""
+    size, prefix = len(content) if length is None else length, bytes([number << 3 | 2])
+    while size > 127:
+        prefix, size = prefix + bytes([size & 127 | 128]), size >> 7
+    return prefix + bytes([size]) + content
+
+
+def test_weights_inside_are_stepped_over(tmp_path):
+    """3 GB of them, which nobody reads: the file has holes."""
+    weights = 3 * 2**30
+    node = tag(1, tag(4, b"Relu"))
+    tensor = tag(9, b"", length=weights)
+    tensor = tag(5, tensor, length=len(tensor) + weights)
+    graph = tag(7, node + tensor, length=len(node) + len(tensor) + weights)
+    path = tmp_path / "model.onnx"
+    with path.open("wb") as stream:
+        stream.write(graph)
+        stream.truncate(len(graph) + weights)
+    tracemalloc.start()
+    assert check_graph(path).operators == {("", "Relu")}
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+def profiled(path):
+    return node_times(path, {}, threads=1)
+
+
+def counted(path):
+    return executed(path, {})
+
+
+@pytest.mark.parametrize("opens", [open_runner, read_graph, profiled, counted])
+def test_whatever_opens_a_graph_looks_first(tmp_path, opens):
+    with pytest.raises(CompressError, match="operator-foreign"):
+        opens(saved(tmp_path, model(FOREIGN, imports=["ai.onnx.contrib"])))
+
+
+def test_openvino_is_given_no_graph_that_was_refused(tmp_path, monkeypatch):
+    given = []
+    core = SimpleNamespace(compile_model=lambda *words: given.append(words))
+    monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(Core=lambda: core))
+    xml = tmp_path / "model.onnx"
+    xml.write_text("<?xml version='1.0'?><net name='x' version='11'></net>")
+    with pytest.raises(CompressError, match="graph-invalid"):
+        open_runner(xml, runtime="openvino")
+    with pytest.raises(CompressError, match="operator-foreign"):
+        open_runner(saved(tmp_path, model(FOREIGN)), runtime="openvino")
+    assert given == []
+
+
 def test_deep_graphs_are_refused(tmp_path):
     content = b""
     for _ in range(5000):  # a node with a graph with a node ...
         content = tag(5, tag(6, tag(1, content)))
     with pytest.raises(ValueError, match="nested deeper"):
         scan(tag(7, tag(1, content)))
-
-
-def tag(number, content):
-    length, size = b"", len(content)
-    while size > 127:
-        length, size = length + bytes([size & 127 | 128]), size >> 7
-    return bytes([number << 3 | 2]) + length + bytes([size]) + content
 
 
 WHOLE = model(subgraph(helper.make_node("Relu", ["x"], ["y"]))).SerializeToString()
@@ -195,3 +245,17 @@ def test_damaged_graphs_are_refused_or_read(changes, cut):
         scan(bytes(content[:cut]))
     except ValueError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("x", []), ("x", [10**9, 4]), ("x", ["batch", 10**12]), ("past_key_values.0.key", ["batch"]),
+     ("past_key_values.0.key", ["batch", 2, "past", 4])],
+)  # fmt: skip
+def test_inputs_that_no_data_has(tmp_path, name, shape):
+    made = model()
+    made.graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    if name == "x":
+        del made.graph.input[0]
+    with pytest.raises(CompressError, match="graph-invalid|graph-unloadable"):
+        open_runner(saved(tmp_path, made))

@@ -17,6 +17,7 @@ import compress
 from compress.core.errors import CompressError
 from compress.pipeline.manifest import read_manifest
 from compress.pipeline.probe import probe
+from compress.serve.model import Served
 from tests.unit.cli.artifact import publish
 from tests.unit.runtime.mutations import mutations
 
@@ -179,6 +180,16 @@ def checked(path, text, use):
         path.unlink() if before is None else path.write_bytes(before)
 
 
+def refused_text(path, text, use):
+    """Call `use` while a file holds something else, and let its error pass."""
+    before = path.read_bytes() if path.exists() else None
+    try:
+        write_raw(path, text)
+        use()
+    finally:
+        path.unlink() if before is None else path.write_bytes(before)
+
+
 def write_raw(path, text):
     path.write_bytes(text.encode("utf8", "surrogatepass"))
 
@@ -191,6 +202,17 @@ def test_any_file_of_an_embedder(embedder, name):
         checked(embedder / name, text, lambda: compress.load(embedder).encode("a word of the text"))
 
     check()
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "preprocessor_config.json"])
+def test_code_of_the_repository_is_refused(embedder, name):
+    text = json.dumps({**FILES.get(name, IMAGE), "auto_map": {"AutoModel": "modeling.Model"}})
+    for use in (
+        compress.load,
+        lambda folder: probe(folder, task="feature-extraction", runtime="onnxruntime"),
+    ):
+        with pytest.raises(CompressError, match="repository-code"):
+            refused_text(embedder / name, text, lambda use=use: use(embedder))
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "compress.json"])
@@ -238,6 +260,18 @@ def test_transcripts(speech, name):
     def check(text):
         sound = np.sin(np.arange(50, dtype=np.float32))
         checked(speech / name, text, lambda: compress.load(speech).predict(sound))
+
+    check()
+
+
+def test_what_a_server_tells_of_an_artifact(tmp_path):
+    folder = publish(tmp_path / "out")
+    document = json.loads((folder / "compress.json").read_text())
+
+    @fuzzed
+    @given(mutations(document))
+    def check(text):
+        checked(folder / "compress.json", text, lambda: json.dumps(Served(folder).metadata()))
 
     check()
 
