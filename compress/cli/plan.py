@@ -38,8 +38,8 @@ def plan(
     console = Console(as_json=json, verbosity=verbose - quiet)
     del debug
     from compress.core.settings import current
-    from compress.pipeline.judge import kept_by_recipe
     from compress.pipeline.plan import describe, make_plan
+    from compress.pipeline.splits import kept_by_recipe
 
     found = make_plan(model, current(flags), note=console.note)
     document = describe(found, kept=kept_by_recipe(found, note=console.note))

@@ -16,7 +16,7 @@ ERRORS = frozenset({"wer"})
 
 
 def allows_all(budget: MaxDrop) -> bool:
-    """Whether all of a score may be lost, so that accuracy decides nothing: 100% or 100pt."""
+    """Tell whether all of a score may be lost, so that accuracy decides nothing: 100% or 100pt."""
     return budget.form != "ratio" and budget.amount >= (100 if budget.form == "points" else 1)
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from compress.core.errors import CompressError
 from compress.core.foreign import translated
 from compress.core.regular_files import open_regular, read_json
+from compress.data.packed import unpacked_limit
 from compress.data.table import Table, class_names, evenly
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
-
-MAX_BYTES = 2 * 2**30
-"""Of the decoded rows of a file, which are all held."""
 
 STATE = "state.json"
 SPLITS = "dataset_dict.json"
@@ -96,7 +94,7 @@ def read_arrow(paths: Sequence[Path], *, limit: int | None, data: bytes | None =
 
 
 def saved_splits(folder: Path) -> dict[str, Path] | None:
-    """The folders of a saved `DatasetDict` by split; None where `folder` is not one.
+    """List the folders of a saved `DatasetDict` by split; None where `folder` is not one.
 
     Raises:
         CompressError: Its list of splits is damaged or leads out of the folder.
@@ -109,7 +107,7 @@ def saved_splits(folder: Path) -> dict[str, Path] | None:
 
 
 def saved_shards(folder: Path) -> list[Path] | None:
-    """The shards of a saved `Dataset` in their order; None where `folder` is not one.
+    """List the shards of a saved `Dataset` in their order; None where `folder` is not one.
 
     Raises:
         CompressError: Its list of shards is damaged, empty or leads out of the folder.
@@ -151,13 +149,15 @@ def arrow_batches(source: Path | bytes) -> tuple[pa.Schema, Iterator[pa.RecordBa
 def _valid(batches: Any, size: int) -> Iterator[pa.RecordBatch]:
     """Hand out batches that can be read and that a file of `size` bytes may hold.
 
+    Rows are counted, too: a column of nulls takes no bytes however many they are.
+
     Raises:
         ValueError: One cannot, or there are more rows or bytes than that.
     """
     rows = held = 0
     for batch in batches:
         rows, held = rows + len(batch), held + batch.nbytes
-        if rows > max(10**6, 256 * size) or held > MAX_BYTES:
+        if rows > max(10**6, 256 * size) or held > unpacked_limit(size):
             raise ValueError(f"it holds {rows:,} rows and {held:,} bytes or more in {size:,} bytes")
         # Offsets that point outside of a buffer would be followed by whoever reads the batch.
         batch.validate(full=True)
@@ -182,7 +182,7 @@ def _validated(kind: type[_Schema], values: object, path: Path) -> _Schema:
 
 
 def spread_rows(batches: Sequence[pa.RecordBatch], wanted: set[int]) -> Iterator[dict[str, Any]]:
-    """The rows at the positions `wanted`, counted over all batches."""
+    """Yield the rows at the positions `wanted`, counted over all batches."""
     start = 0
     for batch in batches:
         inside = [index - start for index in range(start, start + len(batch)) if index in wanted]

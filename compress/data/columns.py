@@ -179,4 +179,6 @@ def _only(names: Sequence[str], column: Wanted, chosen: Mapping[str, str]) -> st
 def _missing(column: Wanted, names: Sequence[str], source: str) -> CompressError:
     message = f"{source} has no column for '{column.name}', found {', '.join(names)}"
     hint = f"name it: --column {column.name}=COLUMN (looked for {', '.join(column.guesses[:4])} ...)"
+    if source.lower().endswith((".csv", ".tsv")):
+        hint += "; a csv's first line names its columns"
     return CompressError("column-missing", message, hint=hint)

@@ -48,7 +48,7 @@ def conll_rows(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def looks_like_conll(text: str) -> bool:
-    """Whether a file of tabs holds words and blank lines between sentences, and no header."""
+    """Tell whether a file of tabs holds words and blank lines between sentences, and no header."""
     blocks = re.split(r"(?:\r?\n[ \t]*){2,}", text.strip())
     first = blocks[0].splitlines()[0].split("\t") if blocks[0] else []
     return len(blocks) > 1 and not {"tokens", "words"} & {field.strip().lower() for field in first}
@@ -88,7 +88,7 @@ def _fields(line: str, *, tabs: bool) -> list[str]:
 
 
 def _width(lines: list[str], *, tabs: bool) -> int:
-    """How many columns most words have."""
+    """Count the columns that most words have."""
     counted = Counter(len(_fields(line, tabs=tabs)) for line in _words(lines))
     return counted.most_common(1)[0][0] if counted else 0
 
@@ -103,6 +103,6 @@ def _refuse_ragged(place: str, fields: list[str], width: int) -> None:
 
 
 def _is_counted(sentence: list[_Line]) -> bool:
-    """Whether the first column counts the words: 1, 2, 3 ...."""
+    """Tell whether the first column counts the words: 1, 2, 3 ...."""
     numbers = [line.fields[0] for line in sentence if not _SPAN.fullmatch(line.fields[0])]
     return len(sentence[0].fields) > 2 and numbers == [str(at) for at in range(1, len(numbers) + 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ _LOOK = 20
 
 
 def conversation_column(table: Table, given: str | None) -> str | None:
-    """The column of conversations that is to be read as text.
+    """Find the column of conversations that is to be read as text.
 
     Args:
         table: The rows as they were written.
@@ -54,7 +55,7 @@ def conversation_column(table: Table, given: str | None) -> str | None:
 
 
 def with_text(table: Table, column: str, write: WriteChat) -> Table:
-    """The table with each conversation as text in the place of its turns.
+    """Replace the turns of each conversation by its text.
 
     Raises:
         CompressError: A cell is no conversation, or the model has no template for them.
@@ -84,7 +85,7 @@ def _list(value: Any) -> Any:
 
 
 def _keys(turn: Any) -> tuple[str, str] | None:
-    """What a turn calls its role and its content."""
+    """Find what a turn calls its role and its content."""
     if not isinstance(turn, dict):
         return None
     return next((keys for keys in _KEYS if all(key in turn for key in keys)), None)
@@ -105,6 +106,8 @@ def _turn(turn: Any, place: str, column: str) -> dict[str, Any]:
     if isinstance(content, list):  # parts, as models of several modalities have them
         content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
     others = {key: value for key, value in turn.items() if key not in keys and value is not None}
+    # Templates are given JSON's types alone; Parquet has others, such as times.
+    others = json.loads(json.dumps(others, default=str))
     return {**others, "role": _ROLES.get(role, role), "content": "" if content is None else str(content)}
 
 

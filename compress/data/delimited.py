@@ -52,7 +52,7 @@ def read_delimited(name: str, text: str, *, tabs: bool) -> Delimited:
 
 
 def _dialect(text: str) -> tuple[str, str]:
-    """The delimiter, and the text without the line `sep=;` that spreadsheets write before the header."""
+    """Find the delimiter, and cut off the line `sep=;` that spreadsheets write before the header."""
     stated = re.match(r"sep=(.)\r?\n", text)
     if stated:
         return stated[1], text[stated.end() :]
@@ -62,7 +62,7 @@ def _dialect(text: str) -> tuple[str, str]:
 
 
 def _is_even(text: str, delimiter: str) -> bool:
-    """Whether the first rows have the same number of cells."""
+    """Tell whether the first rows have the same number of cells."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     with _long_fields(len(text)):
         return len({len(cells) for cells in islice(reader, 20) if cells}) == 1
@@ -79,7 +79,7 @@ def _long_fields(size: int) -> Iterator[None]:
 
 
 def _records(name: str, text: str, delimiter: str, *, quoting: Any) -> list[tuple[int, list[str]]]:
-    """The cells of each row that is not blank, and the line that it ends on."""
+    """Split each row that is not blank into cells, with the line that it ends on."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
     try:
         with _long_fields(len(text)):
@@ -115,7 +115,7 @@ def _named(
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """Names without blanks around them; a repeated one gets its number, so that no column is lost."""
+    """Strip names, and number those that are repeated, so that no column is lost."""
     found: list[str] = []
     for name in names:
         plain = name.strip()
@@ -124,8 +124,8 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 
 def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row names columns: a known name or a word above numbers or texts says so, a number
-    above numbers, a value that comes again or a text says otherwise.
+    """Tell whether the first row names columns: a known name or a word above numbers or texts says so, a
+    number above numbers, a value that comes again or a text says otherwise.
     """
     if any(is_known_column(cell) for cell in first):
         return True
@@ -148,7 +148,7 @@ def _continues(cell: str, values: Sequence[str]) -> bool:
 
 
 def _roles(names: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, str]:
-    """The one column of texts, and the one of few values beside it, if no other could be meant."""
+    """Find the one column of texts, and the one of few values beside it, if no other could be meant."""
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     texts = [name for name, values in columns.items() if _is_text(values)]
     labels = [name for name, values in columns.items() if name not in texts and _repeats(values)]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 IGNORED = -100
 """The tag of a word that is not counted, as PyTorch's cross entropy has it."""
 
+GIVEN = "by --label-map"
+"""The basis of a mapping that is the user's own."""
+
 _SHOWN = 12
 """Labels that a note lists at most."""
 
@@ -42,11 +45,11 @@ class LabelMap:
     """Classes by what all spellings of a label share."""
 
     def read(self, value: Any) -> int | None:
-        """The class of a written label, None for an unknown one."""
+        """Look up the class of a written label, None for an unknown one."""
         return self.keys.get(label_key(value))
 
     def describe(self) -> str:
-        """The mapping in one line."""
+        """Write the mapping in one line."""
         pairs = [
             f"{visible(name)} -> {visible(self.names.get(number, str(number)))}"
             for name, number in self.classes.items()
@@ -56,7 +59,7 @@ class LabelMap:
 
 
 def class_ids(config: Mapping[str, Any]) -> dict[str, int] | None:
-    """The classes of a model by name: from `id2label`, from `label2id` where that alone has names.
+    """Number the classes of a model by name: from `id2label`, from `label2id` where that alone has names.
 
     Args:
         config: A model's config.json.
@@ -82,7 +85,7 @@ def class_ids(config: Mapping[str, Any]) -> dict[str, int] | None:
 
 
 def is_generic(labels: Iterable[str]) -> bool:
-    """Whether the names say nothing: `LABEL_0`, `LABEL_1` ...."""
+    """Tell whether the names say nothing: `LABEL_0`, `LABEL_1` ...."""
     return all(re.fullmatch(r"LABEL_\d+", name) for name in labels)
 
 
@@ -135,7 +138,7 @@ def _map(written: Mapping[str, str], known: Known) -> LabelMap | None:
 def _by_both(
     written: Mapping[str, str], named: Mapping[str, int], numbers: Mapping[str, int], count: int
 ) -> LabelMap | None:
-    """Some by the model's names and the others by its numbers, where no name is a number."""
+    """Map some by the model's names and the others by its numbers, where no name is a number."""
     usual = all(0 <= number < count for number in numbers.values())
     if not usual or len(named) + len(numbers) != len(written) or named.keys() & numbers.keys():
         return None
@@ -143,7 +146,7 @@ def _by_both(
 
 
 def _by_numbers(written: Mapping[str, str], numbers: Mapping[str, int], known: Known) -> LabelMap | None:
-    """Numbers as those in the classes' names (`1 star`), as the classes' own, or as those counted from 1."""
+    """Map numbers as those in the classes' names (`1 star`), as the classes' own, or as counted from 1."""
     labels, count, seen = known.labels, len(known.labels), set(numbers.values())
     inside = _numbers_in(labels)
     named = bool(inside) and seen <= set(inside)
@@ -169,7 +172,7 @@ def _in_order(written: Mapping[str, str], labels: Mapping[str, int]) -> LabelMap
 
 
 def _given(written: Mapping[str, str], ids: Mapping[str, int], given: Mapping[str, str]) -> LabelMap:
-    """The user's mapping; labels that it leaves out go by the model's names."""
+    """Map as the user said; labels that are left out go by the model's names."""
     targets = {
         label_key(str(label)): _target(str(label), str(target), ids) for label, target in given.items()
     }
@@ -180,7 +183,7 @@ def _given(written: Mapping[str, str], ids: Mapping[str, int], given: Mapping[st
             message = f"--label-map says nothing of the label '{visible(name)}'"
             raise CompressError("label-unknown", message, hint=f"add {visible(name)}=CLASS")
         found[key] = number
-    return _mapped(written, found, "by --label-map", exact=True)
+    return _mapped(written, found, GIVEN, exact=True)
 
 
 def _target(label: str, target: str, ids: Mapping[str, int]) -> int:
@@ -205,7 +208,7 @@ def _mapped(
 
 
 def _written(values: Iterable[Any], classes: Sequence[str]) -> dict[str, str]:
-    """The different labels by key, each as it is shown: by the file's name for it, if there is one."""
+    """List the different labels by key, each as it is shown: by the file's name for it, if there is one."""
     written: dict[str, str] = {}
     for value in values:
         number = whole_number(value)
@@ -215,19 +218,19 @@ def _written(values: Iterable[Any], classes: Sequence[str]) -> dict[str, str]:
 
 
 def label_key(value: Any) -> str:
-    """What two spellings of one label share: `1`, `1.0` and `True`; `Very good` and `very_good`."""
+    """Bring the spellings of a label to what they share: `1`, `1.0`, `True`; `Very good`, `very_good`."""
     number = whole_number(value)
     return str(number) if number is not None else _plain(str(value))
 
 
 def whole_number(value: Any) -> int | None:
-    """The whole number that a label is or spells."""
+    """Read the whole number that a label is or spells."""
     number = finite_number(value)
     return int(number) if number is not None and number == int(number) else None
 
 
 def finite_number(value: Any) -> float | None:
-    """The number that a value is or spells; None for what is none."""
+    """Read the number that a value is or spells; None for what is none."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -236,7 +239,7 @@ def finite_number(value: Any) -> float | None:
 
 
 def is_blank(value: Any) -> bool:
-    """Whether a cell holds nothing."""
+    """Tell whether a cell holds nothing."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
@@ -245,7 +248,7 @@ def _plain(name: str) -> str:
 
 
 def _numbers_in(labels: Mapping[str, int]) -> dict[int, int]:
-    """Classes by the one number in each name (`5 stars`), where every name has another."""
+    """Find the classes by the one number in each name (`5 stars`), where every name has another."""
     found = {}
     for name, number in labels.items():
         digits = re.findall(r"\d+", name)

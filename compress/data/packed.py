@@ -54,7 +54,7 @@ def unpack(path: Path, *, suffixes: Sequence[str]) -> tuple[str, bytes]:
             several of which none is the held-out split.
     """
     with open_regular(path, code="data-unreadable") as stream:
-        limit = _limit(os.fstat(stream.fileno()).st_size)
+        limit = min(unpacked_limit(os.fstat(stream.fileno()).st_size), MAX_BYTES)
         try:
             if path.suffix.lower() == ".zip":
                 return _member(path, stream, suffixes, limit)
@@ -66,12 +66,13 @@ def unpack(path: Path, *, suffixes: Sequence[str]) -> tuple[str, bytes]:
             raise CompressError("data-unreadable", message, hint="copy the file again") from None
 
 
-def _limit(packed_bytes: int) -> int:
-    return min(max(FREE_BYTES, MAX_RATIO * packed_bytes), MAX_BYTES)
+def unpacked_limit(packed_bytes: int) -> int:
+    """Limit the bytes that may come of so many packed ones."""
+    return max(FREE_BYTES, MAX_RATIO * packed_bytes)
 
 
 def _decompressed(stream: BinaryIO, suffix: str) -> Any:
-    """The stream of unpacked bytes; who opened `stream` closes it."""
+    """Open the stream of unpacked bytes; who opened `stream` closes it."""
     if suffix == ".zst":
         import pyarrow
 

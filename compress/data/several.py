@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from compress.data.labels import LabelMap
     from compress.data.table import Table
 
+_LITERAL_LIMIT = 2**20
+"""Characters of a list that is written into a cell: Python's parser takes a kilobyte for each few."""
+
 FLAGS = "labels of all columns"
 """The column that is made of one column a class."""
 
 
 def as_list(value: Any) -> list[Any] | None:
-    """The labels of one cell: a list, one that was written into a cell as JSON or Python, names between
+    """List the labels of one cell: a list, one that was written into a cell as JSON or Python, names between
     commas, semicolons or bars, or a single one. None for what is no list of labels.
     """
     if is_blank(value):
@@ -34,12 +37,8 @@ def as_list(value: Any) -> list[Any] | None:
     return None if any(isinstance(part, (list, dict)) or is_blank(part) for part in value) else value
 
 
-_LITERAL_LIMIT = 2**20
-"""Characters of a list that is written into a cell: Python's parser takes a kilobyte for each few."""
-
-
 def literal(text: str) -> Any:
-    """Parse a cell that was written as JSON or as Python; None where it is neither, or is very long."""
+    """Parse a cell that was written as JSON or as Python; None where it is neither, or very long."""
     if len(text) > _LITERAL_LIMIT:
         return None
     for parse in (json.loads, ast.literal_eval):
@@ -51,7 +50,7 @@ def literal(text: str) -> Any:
 
 
 def are_flags(rows: Sequence[Sequence[Any]], count: int) -> bool | None:
-    """Whether lists of labels say yes or no to each class. None where they might be numbers of classes, too.
+    """Tell whether lists say yes or no to each class; None where they might be numbers of classes, too.
 
     Args:
         rows: The lists of all rows.
@@ -67,7 +66,7 @@ def are_flags(rows: Sequence[Sequence[Any]], count: int) -> bool | None:
 
 
 def hits(values: Sequence[Any], label_map: LabelMap | None, count: int) -> list[int]:
-    """A row's labels as one flag a class, int (count,); without a map they are flags already."""
+    """Write a row's labels as one flag a class, int (count,); without a map they are flags already."""
     if label_map is None:
         return [whole_number(value) or 0 for value in values]
     numbers = {label_map.keys[label_key(value)] for value in values}

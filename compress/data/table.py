@@ -52,7 +52,7 @@ class Table:
 
 
 def value_of(row: Mapping[str, Any], name: str) -> Any:
-    """The value of a column, or of one inside of mappings by its dotted name; None where there is none."""
+    """Look up the value of a column, or of one inside of mappings by its dotted name; None if it has none."""
     if name in row:
         return row[name]
     first, dot, rest = name.partition(".")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from compress.data.labels import IGNORED, Known, LabelMap, is_generic, label_key, map_labels
+from compress.data.labels import IGNORED, Known, LabelMap, is_generic, label_key, map_labels, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,9 +43,12 @@ class TagMap:
     """Whether the file's scheme is another than the model's, so that sentences are mapped as a whole."""
     ids: Mapping[tuple[str, str], int] | None = None
     """The model's classes by prefix and type."""
+    classes: Sequence[str] = ()
+    """The file's names of its integer tags, where these tell the model's classes."""
 
     def read(self, tags: Sequence[Any]) -> list[int]:
-        """The classes of one sentence; `IGNORED` where a word is not counted."""
+        """Number the classes of one sentence; `IGNORED` where a word is not counted."""
+        tags = [_named(tag, self.classes) for tag in tags]
         if not self.rewritten or self.ids is None:
             return [IGNORED if is_ignored(tag) else self.label_map.keys[label_key(tag)] for tag in tags]
         written = ["O" if is_ignored(tag) else str(tag) for tag in tags]
@@ -54,7 +57,7 @@ class TagMap:
 
 
 def is_ignored(tag: Any) -> bool:
-    """Whether a tag says that its word is not counted."""
+    """Tell whether a tag says that its word is not counted."""
     return tag in (IGNORED, str(IGNORED))
 
 
@@ -72,9 +75,12 @@ def map_tags(values: Iterable[Any], known: Known) -> TagMap | None:
     Raises:
         CompressError: The user's mapping names a class that the model does not have.
     """
-    seen = list(dict.fromkeys(tag for tag in values if not is_ignored(tag)))
+    written = list(dict.fromkeys(tag for tag in values if not is_ignored(tag)))
+    seen = list(dict.fromkeys(_named(tag, known.classes) for tag in written))
+    if seen != written and (named := map_tags(seen, replace(known, classes=()))) is not None:
+        return replace(named, classes=known.classes)
     labels, types = known.labels, _types(known)
-    direct = map_labels(seen, replace(known, given={}) if types else known)
+    direct = map_labels(written, replace(known, given={}) if types else known)
     if direct is not None:
         return TagMap(direct)
     if not labels or is_generic(labels) or not all(isinstance(tag, str) for tag in seen):
@@ -87,8 +93,14 @@ def map_tags(values: Iterable[Any], known: Known) -> TagMap | None:
     return TagMap(LabelMap(classes=shown, basis=basis), rewritten=True, ids=ids)
 
 
+def _named(tag: Any, classes: Sequence[str]) -> Any:
+    """Name a tag as the file names its number, if it does."""
+    number = whole_number(tag)
+    return classes[number] if number is not None and 0 <= number < len(classes) else tag
+
+
 def _by_parts(labels: Mapping[str, int], types: Mapping[str, str]) -> dict[tuple[str, str], int]:
-    """The model's classes by prefix and type, in the file's words too where the user said which is which."""
+    """Key the model's classes by prefix and type, in the file's words too where the user gave them."""
     parts = {parse_tag(name): number for name, number in labels.items()}
     ids = {(tag.prefix, tag.kind.casefold()): number for tag, number in parts.items()}
     renamed = [(old.casefold(), new.casefold()) for old, new in types.items()]
@@ -98,7 +110,7 @@ def _by_parts(labels: Mapping[str, int], types: Mapping[str, str]) -> dict[tuple
 
 
 def _types(known: Known) -> dict[str, str]:
-    """The user's mapping where it is one of types: its targets are types of the model's tags and no tags."""
+    """Take the user's mapping where it is one of types: its targets are types of the model and no tags."""
     kinds = {parse_tag(name).kind.casefold() for name in known.labels} - {""}
     names = {name.casefold() for name in known.labels}
     targets = {target.casefold() for target in known.given.values()}
@@ -106,7 +118,7 @@ def _types(known: Known) -> dict[str, str]:
 
 
 def _rewritten(tags: Sequence[str], ids: Mapping[tuple[str, str], int]) -> list[int]:
-    """A sentence in the model's scheme, entity by entity."""
+    """Bring a sentence into the model's scheme, entity by entity."""
     parts = [parse_tag(tag) for tag in tags]
     parts = [_Tag(part.prefix, part.kind.casefold()) for part in parts]
     starts = [at for at in range(len(parts)) if at == 0 or _begins(parts[at], parts[at - 1])]
@@ -121,7 +133,7 @@ def _begins(tag: _Tag, before: _Tag) -> bool:
 
 
 def _entity(kind: str, words: int, ids: Mapping[tuple[str, str], int]) -> list[int]:
-    """The classes of the words of one entity (or of words outside), as far as the scheme tells them apart."""
+    """Choose the classes of one entity's words (or of words outside), as far as the scheme parts them."""
     if not kind:
         return [ids["", ""]] * words
     alone = _first(ids, kind, "SUBI")

@@ -47,7 +47,7 @@ class Outputs:
     """The user's own mapping of labels."""
 
     def known(self, classes: Sequence[str]) -> Known:
-        """The classes, of a column whose integer labels the file calls `classes`."""
+        """Say what is known of a column whose integer labels the file calls `classes`."""
         return Known(labels=self.labels, classes=classes, given=self.given)
 
     @property
@@ -71,7 +71,7 @@ class Column:
 
 
 def is_unlabelled(values: Sequence[Any]) -> bool:
-    """Whether no cell holds a label: nothing, or the -1 of test splits whose labels are held back."""
+    """Tell whether no cell holds a label: nothing, or the -1 of test splits whose labels are held back."""
     return all(is_blank(value) or whole_number(value) == -1 for value in values)
 
 
@@ -106,7 +106,7 @@ def tag_column(
 
 
 def tag_column_of(table: Table, outputs: Outputs) -> str | None:
-    """The numbered column of CoNLL whose tags are the model's by name; of several that which tags most words.
+    """Find the column of CoNLL whose tags are the model's by name; of several that which tags most words.
 
     Returns:
         Its name; None where the table has no numbered columns, or the tags of none are the model's.
@@ -132,19 +132,19 @@ class _Cells:
     values: list[Any]
 
     def items(self) -> list[tuple[Any, str]]:
-        """Each cell and its place."""
+        """List each cell and its place."""
         return list(zip(self.values, self.table.places, strict=True))
 
     def refuse(
         self, place: str, value: Any, expected: str, hint: str, code: str = "label-unknown"
     ) -> CompressError:
-        """The error for a cell."""
+        """Make the error for a cell."""
         message = f"{place} has the label {visible(repr(value))[:60]}, expected {expected}"
         return CompressError(code, message, hint=hint)
 
 
 def _of_classes(cells: _Cells, outputs: Outputs) -> Column:
-    """One class a row; lists of one label are that label."""
+    """Read one class a row; lists of one label are that label."""
     for value, place in cells.items():
         if is_blank(value) or (whole_number(value) == -1 and not _knows(outputs, "-1")):
             held = "nothing" if is_blank(value) else "-1, which says that a label is held back"
@@ -162,7 +162,7 @@ def _of_classes(cells: _Cells, outputs: Outputs) -> Column:
 
 
 def _of_several(cells: _Cells, outputs: Outputs) -> Column:
-    """One flag a class."""
+    """Read one flag a class."""
     count = len(outputs.labels)
     lists = [_list(cells, value, place) for value, place in cells.items()]
     flags = several.are_flags(lists, count)
@@ -202,7 +202,7 @@ def _of_scores(cells: _Cells, outputs: Outputs) -> Column:
 
 
 def _only(cells: _Cells, value: Any, place: str) -> Any:
-    """The label of a row that has one, also in a list of its own."""
+    """Take the label of a row that has one, also in a list of its own."""
     if not isinstance(value, list):
         return value
     if len(value) != 1:
@@ -235,7 +235,7 @@ def _unknown(
     mapping: Callable[[list[Any]], object | None],
     outputs: Outputs,
 ) -> CompressError:
-    """The error for a column, at the first label that does not go with those before it."""
+    """Make the error for a column, at the first label that does not go with those before it."""
     seen: dict[str, Any] = {}
     for (_, place), row in zip(cells.items(), labels, strict=True):
         for label in row:

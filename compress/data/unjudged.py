@@ -24,7 +24,7 @@ _INSTEAD = "so that fidelity to the original is judged"
 
 
 def is_labelled(rows: Sequence[Mapping[str, Any]], task: str) -> bool:
-    """Whether every row holds the answer of the task, or some hold one and the others have none."""
+    """Tell whether every row holds the answer of the task, or some hold one and the others have none."""
     answer = _ANSWERS.get(task, "label") or "label"
     if task == "feature-extraction" and "text_pair" not in rows[0]:
         return False

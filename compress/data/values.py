@@ -62,8 +62,8 @@ _MAY_BE_EMPTY = ("answers", "is_impossible", "label")
 
 
 def _with_unanswerable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of questions without `is_impossible`, which empties the answers, and with `MAY_LACK_ANSWER` where
-    some questions have an answer and some have none.
+    """Fold `is_impossible` into the answers, and mark rows by `MAY_LACK_ANSWER` where some questions have an
+    answer and some have none.
     """
     marked = [bool(row.pop("is_impossible", False)) for row in rows]
     for row, impossible in zip(rows, marked, strict=True):

@@ -39,7 +39,7 @@ def _answer(windows: Sequence[Any], row: Row) -> str:
 
 
 def right_answers(row: Row) -> list[str]:
-    """The right answers of a row; the empty one where the question has none.
+    """List the right answers of a row; the empty one where the question has none.
 
     Answers of which normalization leaves nothing do not count (SQuAD 2.0's evaluation script).
     """

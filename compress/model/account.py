@@ -21,11 +21,12 @@ _RECOMPUTED = (
     r"(^|\.)position_ids$",
     r"(^|\.)embeddings\.token_type_ids$",
     r"(^|\.)(attn|attention|self_attn|self_attention)\.(masked_)?bias$",
-    r"\._float_tensor$",
+    r"(^|\.)(causal_mask|attn_mask|cos_cached|sin_cached|_float_tensor)$",
+    r"(^|\.)(relative_position_index|relative_coords_table|attention_bias_idxs)$",
 )
 """Buffers that older versions of transformers stored and that modules compute: frequencies and numbers of
-positions, causal masks (of GPT-2's kind), fairseq's record of a dtype. A module that has a weight of such a
-name takes it, so that it never comes to this list."""
+positions, causal masks (of GPT-2's kind), windows' relative places (Swin's), fairseq's record of a dtype. A
+module that has a weight of such a name takes it, so that it never comes to this list."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,10 +33,10 @@ _MEDIA = {"pixel_values", "pixel_values_videos", "input_features", "input_values
 
 _CONTENT = {
     "bbox", "xpath_tags_seq", "xpath_subs_seq", "image", "image_patches", "visual_feats", "visual_embeds",
-    "visual_bbox", "input_shape_ids", "input_pronunciation_ids", "patch_lengths",
+    "visual_bbox", "input_features_mask", "input_shape_ids", "input_pronunciation_ids", "patch_lengths",
 }  # fmt: skip
-"""What a document holds besides its words (places on the page, paths in the markup, shapes of characters),
-which transformers takes for zeros where it is left out."""
+"""What a document or a recording holds besides its words or frames (places on the page, paths in the markup,
+shapes of characters), which transformers takes for zeros where it is left out."""
 
 _TEXT = ("input_ids", "attention_mask", "token_type_ids")
 """What tokenizers make and graphs of text take."""
@@ -151,11 +151,20 @@ def _refuse_content(module: torch.nn.Module, accepted: set[str]) -> None:
         message = f"a model that reads text and {min(accepted & _MEDIA)} at once is not supported"
         raise CompressError("inputs-unsupported", message, hint="save one of its towers by itself")
     if ignored := sorted(accepted & _CONTENT):
-        message = f"{type(module).__name__} reads {', '.join(ignored)} besides text, which is not supported"
+        message = f"{type(module).__name__} reads {', '.join(ignored)} as well, which is not supported"
         raise CompressError("inputs-unsupported", message, hint="without them all would be taken for 0")
 
 
+def _refuse_unknown_language(module: torch.nn.Module, accepted: set[str]) -> None:
+    """Refuse a model with parts for each language that has no language of its own."""
+    if "lang_ids" in accepted and getattr(module.config, "default_language", None) is None:
+        message = f"{type(module).__name__} has to be told the language of each text"
+        hint = "set default_language in config.json to the one that it is used for"
+        raise CompressError("inputs-unsupported", message, hint=hint)
+
+
 def _text(module: torch.nn.Module, folder: Path, accepted: set[str]) -> Inputs:
+    _refuse_unknown_language(module, accepted)
     tokenizer = load_tokenizer(folder)
     wanted = [name for name in tokenizer.model_input_names if name in accepted]
     if unknown := [name for name in wanted if name not in _TEXT]:

@@ -15,9 +15,11 @@ from safetensors.torch import save_file
 from compress.core.cached import take
 from compress.core.errors import CompressError
 from compress.core.paths import folder_digest
+from compress.model.account import take_account
 from compress.model.auto import auto_config
+from compress.model.complete import refuse_unknown
 from compress.model.empty import build_empty
-from compress.model.safety import SINGLE, read_json, weight_files, write_shard_index
+from compress.model.safety import SINGLE, read_headers, read_json, weight_files, write_shard_index
 from compress.model.sidecars import copy_sidecars
 from compress.model.stream import WeightStream
 from compress.model.tasks import PLAIN, named_class
@@ -54,6 +56,7 @@ def _take_out(folder: Path, target: Path) -> int:
     whole = _whole(folder)
     text = build_empty(*_text_kind(folder, whole))
     stream = WeightStream(folder, whole)
+    refuse_unknown(whole, take_account(whole, read_headers(folder)).unused, body_alone=False)
     names = _Names(whole, text, stream)
     names.refuse_missing(text)
     places: dict[str, str] = {}

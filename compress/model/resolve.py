@@ -79,7 +79,8 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
         config, tensors = read_json(folder / "config.json", code="config-missing"), read_headers(folder)
     kind = kind_of(folder, chosen)
     if kind in (ModelKind.ENCODER, ModelKind.DECODER) and has_tokenizer(folder):
-        folder = tokenizer_folder(folder, cache=cache, note=note)
+        name = ref.partition("@")[0] if revision else None
+        folder = tokenizer_folder(folder, cache=cache, note=note, name=name)
     return Model(
         ref=f"{ref.partition('@')[0]}@{revision}" if revision else ref,
         folder=folder,

@@ -38,6 +38,9 @@ _SETTINGS = {
 }  # fmt: skip
 """The supported modules after the Transformer, and the settings of each that are read."""
 
+_VECTORS = ("token_embeddings", "sentence_embedding")
+"""What modules read and write: a vector for each token, and one for each text."""
+
 _OTHERS = {
     "StaticEmbedding": "a table of word vectors without a transformer",
     "SpladePooling": "a sparse encoder (SPLADE)",
@@ -157,14 +160,28 @@ def _check_embedder(rest: list[SentenceModule], use: _Use, settings: _Transforme
         raise CompressError(
             "module-unsupported", message, hint="models of late interaction are not supported"
         )
+    available = {"token_embeddings"}
     for module in rest:
         _refuse_ignored(f"{module.kind}'s config.json", module.settings, _SETTINGS[module.kind])
+        available |= _written(module, available)
     if use.default_prompt_name is not None and use.default_prompt_name not in use.prompts:
         message = (
             f"default_prompt_name is '{visible(use.default_prompt_name)}', which is not among the prompts"
         )
         raise CompressError("config-invalid", message, hint="see config_sentence_transformers.json")
     _refuse_modality(settings, "last_hidden_state")
+
+
+def _written(module: SentenceModule, available: set[str]) -> set[str]:
+    """Name what a module writes, and refuse one that reads what no module before it writes."""
+    default = "token_embeddings" if module.kind == "Pooling" else "sentence_embedding"
+    source = module.settings.get("module_input_name") or default
+    target = module.settings.get("module_output_name") or source
+    if source not in available or target not in _VECTORS:
+        message = f"a module {module.kind} reads '{visible(str(source))}' and writes '{visible(str(target))}'"
+        hint = f"supported: {', '.join(_VECTORS)}, each after what makes it"
+        raise CompressError("module-unsupported", message, hint=hint)
+    return {"sentence_embedding" if module.kind == "Pooling" else target}
 
 
 def _modules(folder: Path) -> list[SentenceModule]:

@@ -30,20 +30,31 @@ _NO_LIMIT = 10**9
 """transformers writes 1e30 where a tokenizer has no `model_max_length`."""
 
 
-def load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path, *, name: str | None = None) -> Any:
     """Load the tokenizer of a checkpoint with transformers, without running code of its repository.
+
+    Args:
+        folder: The checkpoint's folder.
+        name: Its name on the Hub, by which transformers chooses another class for some.
+
+    Returns:
+        What `AutoTokenizer` builds.
 
     Raises:
         CompressError: There is none, or it cannot be read.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     if not has_tokenizer(folder):
         message = f"no tokenizer in {folder}"
         raise CompressError("tokenizer-missing", message, hint="save the tokenizer beside the model")
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         with quiet_transformers():
-            return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            if name is not None:
+                options["config"] = AutoConfig.from_pretrained(folder, **options)
+                options["config"]._name_or_path = name
+            return AutoTokenizer.from_pretrained(folder, **options)
     except Exception as error:  # transformers and tokenizers raise whatever they meet
         reason = " ".join(str(error).split())[:200]
         message = f"cannot read the tokenizer in {folder}: {reason}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -10,24 +11,28 @@ from compress.core.cached import take
 from compress.core.copies import clone_or_copy
 from compress.core.errors import CompressError
 from compress.core.paths import folder_digest
+from compress.core.regular_files import read_json
 from compress.core.scripts import VARIED
 from compress.core.visible import visible
 from compress.model.safety import INDEX, weight_files
 from compress.model.sidecars import sidecars
-from compress.model.tokenizer import FILE, backend_of, load_tokenizer, read_plain, write_tokenizer
+from compress.model.tokenizer import FILE, SETTINGS, backend_of, load_tokenizer, read_plain, write_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 
-def tokenizer_folder(folder: Path, *, cache: Path, note: Callable[[str], None]) -> Path:
+def tokenizer_folder(
+    folder: Path, *, cache: Path, note: Callable[[str], None], name: str | None = None
+) -> Path:
     """Return the same checkpoint with the tokenizer that transformers builds as its `tokenizer.json`.
 
     Args:
         folder: A checkpoint with a tokenizer.
         cache: Where a checkpoint with another `tokenizer.json` is kept; its weights are links.
         note: Takes a line where one is written.
+        name: The checkpoint's name on the Hub, by which transformers chooses another class for some.
 
     Returns:
         `folder` itself where its `tokenizer.json` says all of it.
@@ -35,15 +40,18 @@ def tokenizer_folder(folder: Path, *, cache: Path, note: Callable[[str], None]) 
     Raises:
         CompressError: The tokenizer cannot be read or written, or is another once it is read again.
     """
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder, name=name)
     backend = backend_of(tokenizer)
-    if (folder / FILE).exists() and read_plain(folder / FILE) == backend.to_str():
+    named = name is not None and type(load_tokenizer(folder)) is not type(tokenizer)
+    if not named and (folder / FILE).exists() and read_plain(folder / FILE) == backend.to_str():
         return folder
-    target = cache / "tokenizers" / _key(folder)
+    target = cache / "tokenizers" / _key(folder, named)
 
     def make(beside: Path, _: int) -> None:
         _copy(folder, beside)
         write_tokenizer(tokenizer, beside)
+        if named:
+            _write_class(beside)
         refuse_unlike(load_tokenizer(beside), tokenizer)
 
     take(target, make, name="tokenizer", note=note).keep()
@@ -67,9 +75,16 @@ def refuse_unlike(written: Any, tokenizer: Any) -> None:
             raise CompressError("tokenizer-differs", message, hint=hint)
 
 
-def _key(folder: Path) -> str:
+def _write_class(folder: Path) -> None:
+    """Have a folder's tokenizer read from `tokenizer.json` as it is, whatever the folder is called."""
+    settings = read_json(folder / SETTINGS, code="tokenizer-invalid")
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    (folder / SETTINGS).write_text(json.dumps(settings, ensure_ascii=False, indent=2), encoding="utf8")
+
+
+def _key(folder: Path, named: bool) -> str:
     """Name a folder by its small files and by what its weights look like from outside."""
-    digest = hashlib.sha256(folder_digest(folder, sidecars(folder)).encode())
+    digest = hashlib.sha256(f"{folder_digest(folder, sidecars(folder))}\0{named}\n".encode())
     for path in weight_files(folder):
         status = path.stat()
         digest.update(f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())

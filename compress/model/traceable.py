@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MISSING = {
+    "canine": "it joins characters in groups, whose number torch's exporter cannot keep open",
     "funnel": "it pools the text between blocks, and torch's exporter fixes the length of the text",
     "longformer": "it parts the text into windows, whose number torch's exporter cannot keep open",
     "mamba": "its recurrence walks over the tokens in Python, and torch's exporter fixes their number",

@@ -11,11 +11,11 @@ from compress.measure.catalogue import choose_metric
 from compress.measure.confinement import NO_LIMITS, confinement_of
 from compress.measure.evaluate import evaluate
 from compress.measure.host import detect_host, differences
-from compress.measure.label_check import chance_note, refuse_doubtful
 from compress.measure.latency import interleave, ratio
 from compress.measure.metric import Tools
 from compress.model.safety import read_json
 from compress.pipeline.data import data_notes, read_items
+from compress.pipeline.label_gate import check_models
 from compress.pipeline.remotely import contenders_on, describe
 from compress.pipeline.speed import threads_of
 from compress.pipeline.tokenizer import told_cut
@@ -31,12 +31,10 @@ if TYPE_CHECKING:
     from compress.core.profile import Profile, Workload
     from compress.core.report import Accuracy
     from compress.core.settings import Settings
-    from compress.data.items import Items
     from compress.graph.session import Runner
     from compress.measure.confinement import Confinement
     from compress.measure.host import Host
     from compress.measure.latency import Timings
-    from compress.measure.metric import Metric, Records
     from compress.measure.processes import Timed
     from compress.measure.remote import Device
     from compress.pipeline.subjects import Subject
@@ -175,11 +173,11 @@ def evaluate_again(
         config=config_of(subject),
         folder=subject.folder,
     )
+    for line in data_notes(items):
+        progress.note(line)
     if isinstance(preprocessor, TextPreprocessor):
         for line in told_cut(preprocessor, items.rows, name="data"):
             progress.note(line)
-    for line in data_notes(items):
-        progress.note(line)
     metric = choose_metric(
         subject.task, labelled=items.labelled, name=settings.metric, config=config_of(subject)
     )
@@ -205,22 +203,11 @@ def evaluate_again(
         progress=progress,
         title="judge",
     )
-    _check_labels(metric, items, scores[subject.name].records, progress)
-    return scores[subject.name].accuracy()
-
-
-def _check_labels(metric: Metric, items: Items, records: Records, progress: Progress) -> None:
-    """Refuse a mapping of labels that the model contradicts; say where it is at chance.
-
-    Raises:
-        CompressError: another order of the labels is far better, or a guess is not confirmed.
-    """
-    if metric.lift is None:
-        return
-    lift = metric.lift(records)
-    refuse_doubtful(items.label_map, records, lift)
-    if line := chance_note(metric, lift):
+    for line in check_models(
+        metric, {subject.name: items.label_map}, {subject.name: scores[subject.name].records}
+    ):
         progress.note(f"note: {line}")
+    return scores[subject.name].accuracy()
 
 
 def _reference(first: Subject, runner: Runner | None) -> tuple[Runner, Tools]:

@@ -81,7 +81,8 @@ def choose(tried: Sequence[Tried], limits: Limits, *, headline: str) -> Choice:
         return Choice(None, why)
     hopeful = [one for one in fit if _bound(one) <= limits.drop]
     rivals = hopeful or [one for one in fit if _bound(one) == min(map(_bound, fit))]
-    why |= {one.name: _doubtful(one, limits) for one in fit if one not in rivals}
+    rivals = [one for one in rivals if _is_fast_enough(one, limits, headline)] or rivals
+    why |= {one.name: _doubtful(one, limits, headline) for one in fit if one not in rivals}
     preferred = _smallest if limits.prefer == "size" else _fastest
     winner = preferred(rivals, headline)
     why |= {one.name: _reason(one, winner, limits, headline) for one in rivals}
@@ -142,7 +143,15 @@ def _unfit(one: Tried, limits: Limits, headline: str) -> str | None:
     return None
 
 
-def _doubtful(one: Tried, limits: Limits) -> str:
+def _is_fast_enough(one: Tried, limits: Limits, headline: str) -> bool:
+    """Whether the gate, which takes the lower end of the interval, is foreseen to pass the speedup."""
+    return limits.speedup is None or not one.speedup or one.speedup[headline].low >= limits.speedup
+
+
+def _doubtful(one: Tried, limits: Limits, headline: str) -> str:
+    if _bound(one) <= limits.drop and limits.speedup is not None and one.speedup:
+        low = one.speedup[headline].low
+        return f"may be only {low:.2f}x as fast as ONNX Runtime fp32, demanded are {limits.speedup:.2f}x"
     return (
         f"loses {_drop(one):.4f} on the choice part; its bound on the test part would be about "
         f"{_bound(one):.4f}, allowed are {limits.drop:.4f}"

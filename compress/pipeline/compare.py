@@ -20,12 +20,12 @@ from compress.data.items import modality_of
 from compress.measure.catalogue import choose_metric
 from compress.measure.confinement import NO_LIMITS, confinement_of
 from compress.measure.host import detect_host, differences, on_host
-from compress.measure.label_check import chance_note, refuse_doubtful
 from compress.measure.metric import Tools
 from compress.measure.roofline import FIT
 from compress.measure.side_by_side import Judged, records_of
 from compress.pipeline.again import config_of, refuse_mixed
 from compress.pipeline.data import data_notes, read_items
+from compress.pipeline.label_gate import check_models
 from compress.pipeline.paces import estimate_paces, measure_paces
 from compress.pipeline.reference import reference_of
 from compress.pipeline.remotely import describe
@@ -202,8 +202,9 @@ def judge_all(subjects: Sequence[Subject], settings: Settings, *, progress: Prog
     except CompressError as error:
         if error.code != "inputs-differ":
             raise
-        notes.append(f"accuracy is not compared: {error.message}; {error.hint}")
-    notes += _check_labels(metric, subjects, items, records)
+        notes += [f"accuracy is not compared: {error.message}; {error.hint}"]
+    maps = {one.name: own.label_map for one, own in zip(subjects, items, strict=True)}
+    notes += check_models(metric, maps, records)
     return Judgement(
         metric=metric,
         reference=reference.name,
@@ -212,25 +213,6 @@ def judge_all(subjects: Sequence[Subject], settings: Settings, *, progress: Prog
         data=_facts(items[0]),
         notes=notes,
     )
-
-
-def _check_labels(
-    metric: Metric, subjects: Sequence[Subject], items: Sequence[Items], records: Mapping[str, Records]
-) -> list[str]:
-    """Say which models are at chance, and refuse a mapping of labels that a model contradicts.
-
-    Raises:
-        CompressError: another order of the labels is far better, or a guess is not confirmed.
-    """
-    found = []
-    for one, own in zip(subjects, items, strict=True):
-        if metric.lift is None or one.name not in records:
-            continue
-        lift = metric.lift(records[one.name])
-        refuse_doubtful(own.label_map, records[one.name], lift)
-        line = chance_note(metric, lift)
-        found += [f"{one.name}: {line}"] if line else []
-    return found
 
 
 def _records(

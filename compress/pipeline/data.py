@@ -39,7 +39,7 @@ def read_items(
 
 
 def label_options(settings: Settings, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells which classes of a model with this `config` the labels are."""
+    """Collect what tells which classes of a model with this `config` the labels are."""
     return {
         "labels": class_ids(config),
         "problem": config.get("problem_type"),
@@ -48,7 +48,7 @@ def label_options(settings: Settings, config: Mapping[str, Any]) -> dict[str, An
 
 
 def data_notes(items: Items) -> list[str]:
-    """How the data was read, as far as a user should know it."""
+    """Say how the data was read, as far as a user should know it."""
     return [*items.notes, *([items.label_map.describe()] if items.label_map else [])]
 
 

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from compress.core.report import Accuracy, Elsewhere, Figures, Gate, Ratio, Samples, Uncalibrated
     from compress.pipeline.contenders import Candidate
     from compress.pipeline.execute import Dropped, Made
-    from compress.pipeline.judge import Splits
     from compress.pipeline.plan import Plan
+    from compress.pipeline.splits import Splits
     from compress.pipeline.trial import Trial
 
 
@@ -230,6 +230,7 @@ def data_facts(splits: Splits) -> dict[str, Any]:
         "licence": splits.items.licence,
         "columns": dict(splits.items.columns),
         "label_map": dict(splits.items.label_map.classes) if splits.items.label_map else {},
+        "label_map_basis": splits.items.label_map.basis if splits.items.label_map else None,
         "calibration_items": len(splits.calibration),
         "choice_items": len(splits.choice),
         "test_items": len(splits.test),

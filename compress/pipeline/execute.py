@@ -216,10 +216,12 @@ def _depends(step: BoundStep, name: str, *, default: bool = True) -> bool:
 def _inherit(source: Artifact, reply: StepReply, folder: Path) -> None:
     """Add what a step left as it was. A step that makes another kind of model wrote all that it needs but
     what stands beside the model; a graph is replaced whole, so that an old tensor file never stays beside
-    a new graph. Files of the user are copied, since an edit of one must not change a finished step.
+    a new graph. Files of the user are copied, since an edit of one must not change a finished step, and what
+    stands beside the user's model was not made by a step.
     """
-    add = link_or_copy if seal_path(source.folder).exists() else clone_or_copy
-    for name in BESIDE:
+    made_here = seal_path(source.folder).exists()
+    add = link_or_copy if made_here else clone_or_copy
+    for name in BESIDE if made_here else ():
         if (source.folder / name).is_dir():
             add_missing(source.folder / name, folder / name, add=add)
     if reply.result is None or reply.result.kind is not source.kind:

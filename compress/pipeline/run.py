@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compress.core.artifact import Artifact, ArtifactKind
-from compress.core.errors import BudgetMissed, CompressError, ExitCode
+from compress.core.errors import CompressError, ExitCode
 from compress.core.report import Speedup
 from compress.graph.io import graph_bytes
 from compress.graph.session import open_runner
@@ -20,15 +20,17 @@ from compress.pipeline.elsewhere import elsewhere, told_elsewhere, told_tokens
 from compress.pipeline.estimate import Estimator
 from compress.pipeline.execute import Executor
 from compress.pipeline.gate import Findings, exit_code, judge
-from compress.pipeline.judge import Judge, prepare_items
+from compress.pipeline.judge import Judge
+from compress.pipeline.label_gate import check_baseline
 from compress.pipeline.manifest import Source, write_manifest
 from compress.pipeline.messages import Spec
 from compress.pipeline.operators import profile_operators, told_operators
 from compress.pipeline.publish import publish
 from compress.pipeline.rows import write_rows
 from compress.pipeline.savings import saving_lines
-from compress.pipeline.settle import judge_on_test
+from compress.pipeline.settle import judge_on_test, result_of
 from compress.pipeline.speed import Stopwatch
+from compress.pipeline.splits import prepare_items
 from compress.pipeline.tokenizer import check_data
 from compress.pipeline.trial import Scores, run_trial
 from compress.pipeline.workloads import headline_of
@@ -43,10 +45,9 @@ if TYPE_CHECKING:
     from compress.core.recipe import Recipe
     from compress.core.report import Evidence, Report
     from compress.pipeline.execute import Made
-    from compress.pipeline.judge import Splits
     from compress.pipeline.plan import Plan
     from compress.pipeline.settle import Settled
-    from compress.pipeline.trial import Trial
+    from compress.pipeline.splits import Splits
     from compress.runtime.preprocess import Preprocessor
 
     Render = Callable[[Report, Evidence, Path], Mapping[str, str]]
@@ -92,21 +93,19 @@ def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
     Raises:
         CompressError: something that the user can mend; nothing is left behind.
     """
-    splits = prepare_items(plan, note=progress.note)
     with workspace() as work:
-        bench = set_up(plan, splits, work, progress)
-        notes = bench.judge.check_labels()
+        bench = set_up(plan, prepare_items(plan, note=progress.note), work, progress)
         scores = Scores(plan, bench.judge)
         candidates = make_candidates(plan, bench.executor, bench.source, keeps=scores.keeps)
         trial = run_trial(
             plan, base=bench.base, candidates=candidates, scores=scores, stopwatch=bench.stopwatch
         )
-        _result(plan, trial)  # raises where there is nothing to publish, before the test part is judged
+        result_of(plan, trial)  # raises where there is nothing to publish, before the test part is judged
         settled = judge_on_test(
             trial, plan=plan, judge=bench.judge, executor=bench.executor, source=bench.source
         )
-        artifact, recipe = _result(plan, settled.trial)
-        report, found = _measure(bench, settled, notes)
+        artifact, recipe = result_of(plan, settled.trial)
+        report, found = _measure(bench, settled)
     code = exit_code(report.gate, user_set=plan.budgets.set_by_user)
     missed = code in (ExitCode.BUDGET_MISSED, ExitCode.INCONCLUSIVE)
     folder = cache_folder() / "failed" / plan.out.name if missed else plan.out
@@ -138,16 +137,15 @@ def set_up(plan: Plan, splits: Splits, work: Path, progress: Progress) -> Bench:
     executor.inputs = tuple(Spec(name=one.name, dtype=one.dtype, shape=one.shape) for one in inputs)
     executor.processor = base.artifact.folder
     preprocessor = load_preprocessor(base.artifact.folder, task=plan.model.task, inputs=inputs)
+    judge = Judge(plan=plan, splits=splits, base=base.artifact, preprocessor=preprocessor, progress=progress)
     told = check_data(plan.model.folder, base.artifact.folder, preprocessor, splits, note=progress.note)
     return Bench(
-        told=told,
+        told=[*check_baseline(judge), *told],
         plan=plan,
         splits=splits,
         base=base,
         executor=executor,
-        judge=Judge(
-            plan=plan, splits=splits, base=base.artifact, preprocessor=preprocessor, progress=progress
-        ),
+        judge=judge,
         stopwatch=_stopwatch(plan, base.artifact, preprocessor, progress),
     )
 
@@ -182,24 +180,13 @@ def source_of(plan: Plan) -> Artifact:
     return Artifact(kind=ArtifactKind.CHECKPOINT, folder=plan.model.folder, task=plan.model.task)
 
 
-def _result(plan: Plan, trial: Trial) -> tuple[Artifact, Recipe]:
-    if trial.winner:
-        return trial.winner.artifact, trial.winner.recipe
-    if not plan.settings.values.allow_fp32:
-        reasons = "; ".join(f"{name}: {why}" for name, why in trial.choice.why.items())
-        message = f"no candidate beats the fp32 graph within the budgets ({reasons})"
-        raise BudgetMissed("nothing-better", message, hint="--allow-fp32 publishes the fp32 graph")
-    return trial.base.artifact, plan.base
-
-
-def _measure(bench: Bench, settled: Settled, data_notes: Sequence[str]) -> tuple[Report, Evidence]:
-    """Time the settled candidate and put its report together; `data_notes` say how the data was read."""
+def _measure(bench: Bench, settled: Settled) -> tuple[Report, Evidence]:
+    """Time the settled candidate and put its report together."""
     plan, trial = bench.plan, settled.trial
-    artifact, recipe = _result(plan, trial)
+    artifact, recipe = result_of(plan, trial)
     accuracy, plain = settled.accuracy, settled.uncalibrated
     other = elsewhere(bench.judge, artifact.graph, recipe, task=plan.model.task)
     notes = [
-        *data_notes,
         *bench.told,
         *told_beside(plain, accuracy),
         *told_elsewhere(other),

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from compress.core.errors import BudgetMissed
 from compress.pipeline.beside import plainly_rounded, uncalibrated
 from compress.pipeline.contenders import FP32
 from compress.pipeline.gate import judge_drop
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from compress.core.artifact import Artifact
+    from compress.core.recipe import Recipe
     from compress.core.report import Accuracy, Uncalibrated
     from compress.core.units import MaxDrop
     from compress.pipeline.execute import Executor
@@ -100,3 +102,18 @@ def judge_on_test(trial: Trial, *, plan: Plan, judge: Judge, executor: Executor,
         accuracy=accuracies[name],
         uncalibrated=uncalibrated(plain[name], accuracies),
     )
+
+
+def result_of(plan: Plan, trial: Trial) -> tuple[Artifact, Recipe]:
+    """Return what is published of a trial: the winner, or the fp32 graph where that is allowed.
+
+    Raises:
+        BudgetMissed: no candidate was good enough.
+    """
+    if trial.winner:
+        return trial.winner.artifact, trial.winner.recipe
+    if not plan.settings.values.allow_fp32:
+        reasons = "; ".join(f"{name}: {why}" for name, why in trial.choice.why.items())
+        message = f"no candidate beats the fp32 graph within the budgets ({reasons})"
+        raise BudgetMissed("nothing-better", message, hint="--allow-fp32 publishes the fp32 graph")
+    return trial.base.artifact, plan.base

@@ -12,6 +12,7 @@ from compress.core.errors import CompressError
 from compress.core.foreign import translated
 from compress.core.profile import ModelKind
 from compress.core.scripts import VARIED
+from compress.core.sentence import transformer_settings
 from compress.core.visible import visible
 from compress.graph.cached import SETTINGS
 from compress.graph.session import TensorSpec
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
     from compress.model.resolve import Model
-    from compress.pipeline.judge import Splits
+    from compress.pipeline.splits import Splits
     from compress.runtime.preprocess import Preprocessor
 
     Pair = tuple[str, str | None]
@@ -224,4 +225,4 @@ def _lowered(value: str | tuple[str, str]) -> Any:
 
 
 def _lowers(folder: Path) -> bool:
-    return bool(read_settings(folder / "sentence_bert_config.json").get("do_lower_case"))
+    return bool(read_settings(transformer_settings(folder)).get("do_lower_case"))

@@ -31,7 +31,15 @@ def _data(evidence: Evidence) -> list[str]:
         return calibration
     named = columns.items() if isinstance(columns, dict) else ()
     renamed = [f"--column={name}={column}" for name, column in named if name != column]
-    return ["--data", source, *renamed, *calibration]
+    return ["--data", source, *renamed, *_label_map(evidence), *calibration]
+
+
+def _label_map(evidence: Evidence) -> list[str]:
+    """The user's own mapping of labels, where there was one."""
+    mapped = evidence.data.get("label_map")
+    if evidence.data.get("label_map_basis") != "by --label-map" or not isinstance(mapped, dict):
+        return []
+    return [f"--label-map={','.join(f'{label}={number}' for label, number in mapped.items())}"]
 
 
 def recipe(report: Report, evidence: Evidence) -> str:

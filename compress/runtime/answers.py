@@ -88,7 +88,7 @@ def replies(engine: Engine, rows: Sequence[Row], batch_size: int) -> list[dict[s
         size = _size(engine, batch_size)
         for start in range(0, len(windows), size):
             part = windows[start : start + size]
-            outputs = engine.runner.run(text.batch(part))
+            outputs = engine.run(text.batch(part))
             begins, ends = (text.unpadded(array, part) for array in start_end(outputs))
             judged += list(zip(begins, ends, part, strict=True))
         found.append(best_answer(judged, str(row["context"])))
@@ -131,7 +131,7 @@ def _windowed(
 
 def _logits(engine: Engine, encodings: Sequence[Encoding]) -> list[np.ndarray]:
     text = _text(engine)
-    return text.unpadded(logits_of(engine.runner.run(text.batch(encodings))), encodings)
+    return text.unpadded(logits_of(engine.run(text.batch(encodings))), encodings)
 
 
 def _size(engine: Engine, batch_size: int) -> int:

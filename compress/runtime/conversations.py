@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from compress.runtime.chat import ChatTemplate
-from compress.runtime.tokenizer import read_tokenizer
+from compress.runtime.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class ConversationWriter:
             The text, without the special tokens that the tokenizer itself puts around every text.
 
         Raises:
-            CompressError: The model has no template, or the template fails or exceeds its limits.
+            CompressError: The model has no template, or the template fails.
         """
         text = self._template.render(turns, add_generation_prompt=False)
         before, after = self._added
@@ -45,9 +45,9 @@ class ConversationWriter:
 
     @cached_property
     def _added(self) -> tuple[list[str], list[str]]:
-        """The special tokens that the tokenizer puts before and after a text."""
-        encoding = read_tokenizer(self._folder).encode("a")
-        ordinary = [place for place, special in enumerate(encoding.special_tokens_mask) if not special]
-        if not ordinary:
+        """Find the special tokens that the tokenizer puts before and after a text."""
+        encoding = load_tokenizer(self._folder).encode("a")
+        own = [at for at, special in enumerate(encoding.special_tokens_mask) if not special]
+        if not own:
             return [], []
-        return encoding.tokens[: ordinary[0]], encoding.tokens[ordinary[-1] + 1 :]
+        return encoding.tokens[: own[0]], encoding.tokens[own[-1] + 1 :]

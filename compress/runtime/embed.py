@@ -14,7 +14,7 @@ from compress.core.regular_files import read_bytes
 from compress.core.visible import visible
 from compress.runtime.files import read_modules, read_settings
 from compress.runtime.outputs import hidden_of
-from compress.runtime.pooling import pool, pooling_modes
+from compress.runtime.pooling import pool, pooling_modes, refuse_unknown_modes
 from compress.runtime.prompt import prompt_length
 from compress.runtime.schemas import LayerConfig, PoolingConfig
 
@@ -170,6 +170,7 @@ class Pooling:
     def __init__(self, folder: Path, *, model: Path) -> None:
         config = read_settings(folder / "config.json", PoolingConfig)
         self._modes = pooling_modes(config)
+        refuse_unknown_modes(self._modes)
         self._skipped = 0 if config.get("include_prompt", True) else prompt_length(model)
 
     def __call__(self, arrays: Arrays) -> Arrays:

@@ -41,10 +41,15 @@ class Engine:
             part = rows[start : start + size]
             filler = [part[-1]] * (fixed - len(part)) if fixed else []
             feeds = self.preprocessor.feeds([*part, *filler])
-            outputs = self._run(feeds)
+            outputs = self.run(feeds)
             yield _cut(outputs, len(part)), _cut(feeds, len(part))
 
-    def _run(self, feeds: Arrays) -> Arrays:
+    def run(self, feeds: Arrays) -> Arrays:
+        """Run the graph on one batch.
+
+        Raises:
+            CompressError: It fails.
+        """
         try:
             return self.runner.run(feeds)
         except Exception as error:  # runtimes' exceptions share no base class but this one

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compress.core.errors import CompressError
+from compress.core.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,14 +42,22 @@ def pool(
         "weightedmean": partial(_weighted, first=mask.argmax(axis=1)),
         "lasttoken": _last,
     }
-    for mode in modes:
-        if mode not in kinds:
-            raise CompressError(
-                "module-unsupported", f"no pooling '{mode}'", hint=f"known: {', '.join(kinds)}"
-            )
+    refuse_unknown_modes(modes)
     hidden = hidden.astype(np.float32, copy=False)
     mask = _without_prompt(mask, skipped) if skipped else mask
     return np.concatenate([kinds[mode](hidden, mask) for mode in modes], axis=-1).astype(np.float32)
+
+
+def refuse_unknown_modes(modes: Sequence[str]) -> None:
+    """Refuse ways of pooling that are not known.
+
+    Raises:
+        CompressError: there is one.
+    """
+    for mode in modes:
+        if mode not in MODES:
+            message = f"no pooling '{visible(mode)}'"
+            raise CompressError("module-unsupported", message, hint=f"known: {', '.join(MODES)}")
 
 
 def pooling_modes(config: Mapping[str, object]) -> tuple[str, ...]:

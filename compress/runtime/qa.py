@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compress.core.errors import CompressError
 from compress.runtime.classify import softmax
 
 if TYPE_CHECKING:
@@ -18,9 +19,16 @@ LONGEST_ANSWER = 30
 
 
 def start_end(outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The logits (B, T) of where answers start and end."""
-    if "start_logits" in outputs:
+    """The logits (B, T) of where answers start and end, by name or else by place.
+
+    Raises:
+        CompressError: The graph has one output.
+    """
+    if "start_logits" in outputs and "end_logits" in outputs:
         return outputs["start_logits"], outputs["end_logits"]
+    if len(outputs) < 2:
+        message = f"the graph gives {', '.join(outputs)}, expected start_logits and end_logits"
+        raise CompressError("graph-failed", message, hint="is its task question-answering?")
     first, second, *_ = outputs.values()
     return first, second
 
@@ -37,7 +45,7 @@ def best_answer(windows: Sequence[tuple[np.ndarray, np.ndarray, Encoding]], cont
 
 
 def answer_or_none(windows: Sequence[tuple[np.ndarray, np.ndarray, Encoding]], context: str) -> str:
-    """The best answer over the windows of one item, or nothing where the model says that there is none.
+    """Choose the best answer over the windows of one item, or none where the model says that there is none.
 
     A model that was trained on SQuAD 2.0 (Rajpurkar et al. 2018) says so by pointing at its first token,
     `[CLS]`. As transformers' pipeline does with `handle_impossible_answer`: nothing is answered where the
@@ -50,7 +58,7 @@ def answer_or_none(windows: Sequence[tuple[np.ndarray, np.ndarray, Encoding]], c
 
 
 def _span_or_null(start: np.ndarray, end: np.ndarray, encoding: Encoding) -> tuple[float, float, int, int]:
-    """The probability that a window has no answer, that of its best span, and the span's offsets."""
+    """Compute the probability that a window has no answer, that of its best span, and its offsets."""
     numbers = encoding.sequence_ids
     inside = np.array([number == 1 for number in numbers])
     if not inside.any():
@@ -66,9 +74,7 @@ def _span_or_null(start: np.ndarray, end: np.ndarray, encoding: Encoding) -> tup
 
 
 def _allowed(spans: np.ndarray) -> np.ndarray:
-    """Values (T, T) of spans by first and last token; those that end before they start or are too long get
-    zero.
-    """
+    """Zero the values (T, T) of spans, by first and last token, that end before they start or are long."""
     return np.asarray(np.triu(spans) - np.triu(spans, LONGEST_ANSWER))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from compress.core.paths import MANIFEST
 from compress.core.schema import Foreign
@@ -91,6 +91,12 @@ class TokenizerConfig(SpecialTokens):
     do_lower_case: bool | None = None
     added_tokens_decoder: dict[str, Any] | None = None
     chat_template: str | list[NamedTemplate] | dict[Name, str] | None = None
+
+
+class Vocabulary(RootModel[dict[str, Token] | dict[str, dict[str, Token]]]):
+    """`vocab.json`: the numbers of tokens, or those of each language."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
 
 
 class SentenceConfig(Foreign):
@@ -254,6 +260,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "generation_config.json": GenerationConfig,
     "tokenizer_config.json": TokenizerConfig,
     "special_tokens_map.json": SpecialTokens,
+    "vocab.json": Vocabulary,
     "sentence_bert_config.json": SentenceConfig,
     "config_sentence_transformers.json": SentenceTransformersConfig,
     "preprocessor_config.json": Processor,

@@ -40,7 +40,7 @@ class Lift(NamedTuple):
 
 
 def agreement(predicted: np.ndarray, labels: np.ndarray, *, classes: int) -> Lift:
-    """The share of items whose prediction is the label, over what it is if neither knew of the other.
+    """Compare the share of items whose prediction is the label with that of unrelated predictions.
 
     Chance is sum_k p_k q_k, with the shares p of labels and q of predictions (Cohen, "A coefficient of
     agreement for nominal scales", Educational and Psychological Measurement 20, 1960), so that a model
@@ -65,5 +65,5 @@ def agreement(predicted: np.ndarray, labels: np.ndarray, *, classes: int) -> Lif
 
 
 def above_zero(estimate: Estimate) -> Lift:
-    """A score of which chance gives nothing: a correlation, say."""
+    """Take a score of which chance gives nothing: a correlation, say."""
     return Lift(estimate.value, 0.0, estimate)

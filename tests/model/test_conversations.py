@@ -11,7 +11,7 @@ from compress.core.errors import CompressError
 from compress.data.items import load_items
 from compress.data.unlabelled import load_unlabelled
 from compress.runtime.conversations import ConversationWriter
-from compress.runtime.text import load_tokenizer
+from compress.runtime.tokenizer import load_tokenizer
 
 TASK = "text-generation"
 TEMPLATE = (

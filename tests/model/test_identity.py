@@ -10,6 +10,9 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from compress.model.language import _text_kind, _whole
+from compress.model.load import load_module
+from compress.model.outputs import exported_outputs
 from tests import tiny
 
 pytestmark = pytest.mark.model
@@ -89,6 +92,7 @@ REFUSED = {
         lambda folder: save(folder, "GemmaForCausalLM", {**tiny.WIDE, "use_bidirectional_attention": True}),
         "use_bidirectional_attention",
     ),
+    "XmodModel": (lambda folder: save(folder, "XmodModel", SIZES), "the language of each text"),
     "timm": (timm, "timm library"),
     "padding": (classifier_without_padding, "no pad_token_id"),
 }
@@ -117,9 +121,6 @@ def test_the_projection_of_a_tower_is_what_it_gives(cli, tmp_path):
     config = {**SIZES, "projection_dim": 16}
     model = save(tmp_path / "model", "CLIPTextModelWithProjection", config)
     assert cli("plan", tmp_path / "model").code == 0
-    from compress.model.load import load_module
-    from compress.model.outputs import exported_outputs
-
     module = load_module(tmp_path / "model", "feature-extraction")
     ids = torch.tensor([[2, 9, 8, 3]])
     with torch.no_grad():
@@ -163,13 +164,43 @@ def test_the_artifact_of_a_dot_has_the_folders_name(cli, tiny_models, monkeypatc
     assert Path(json.loads(called.out)["out"]).name == "bert-cpu"
 
 
-def test_bidirectional_prompts_are_no_part_of_a_language_model(tmp_path):
-    from compress.model.language import _text_kind, _whole
-
-    folder = tmp_path / "model"
+def reader_of_pictures(folder):
     text = {**tiny.WIDE, "model_type": "gemma", "use_bidirectional_attention": True}
     vision = {**tiny._VIT, "projection_dim": 64}
     config = transformers.PaliGemmaConfig(text_config=text, vision_config=vision, projection_dim=64)
     save(folder, "PaliGemmaForConditionalGeneration", config)
-    _, config = _text_kind(folder, _whole(folder))
+
+
+def test_bidirectional_prompts_are_no_part_of_a_language_model(tmp_path):
+    reader_of_pictures(tmp_path / "model")
+    _, config = _text_kind(tmp_path / "model", _whole(tmp_path / "model"))
     assert not config.use_bidirectional_attention
+
+
+def test_a_language_model_with_layers_beyond_its_configuration(cli, tmp_path):
+    reader_of_pictures(tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    config = json.loads(path.read_text())
+    config["text_config"]["num_hidden_layers"] = 1
+    path.write_text(json.dumps(config))
+    called = cli("plan", tmp_path / "model", "--task", "text-generation")
+    assert called.code == 2
+    assert "weights-unexpected" in called.err
+    assert ".layers.1." in called.err
+
+
+def test_what_comes_after_an_embedders_graph_is_looked_at_in_plan(cli, tiny_copy):
+    folder = tiny_copy("bert")
+    modules = [("Transformer", "", None), ("Pooling", "1_Pooling", {}), ("Dense", "2_Dense", {})]
+    for _, path, settings in modules[1:]:
+        (folder / path).mkdir()
+        (folder / path / "config.json").write_text(json.dumps(settings))
+    (folder / "2_Dense" / "pytorch_model.bin").write_bytes(b"")
+    listed = [
+        {"idx": index, "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for index, (kind, path, _) in enumerate(modules)
+    ]
+    (folder / "modules.json").write_text(json.dumps(listed))
+    called = cli("plan", folder)
+    assert called.code == 2
+    assert "pickle-refused" in called.err

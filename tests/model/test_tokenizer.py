@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import shutil
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from compress.core.errors import CompressError
 from compress.core.profile import ModelKind
@@ -165,8 +169,6 @@ def model_in(folder, task="feature-extraction", kind=ModelKind.ENCODER):
 
 
 def test_a_checkpoint_is_resolved_with_the_tokenizer_of_transformers(saved, tmp_path):
-    import torch
-    from safetensors.torch import save_file
     from transformers import AutoTokenizer
 
     folder, lines = shutil.copytree(saved / "bert", tmp_path / "m"), []
@@ -190,6 +192,26 @@ def test_a_checkpoint_is_resolved_with_the_tokenizer_of_transformers(saved, tmp_
     wordpiece_file(folder)
     assert tokenizer_folder(folder, cache=tmp_path / "cache", note=lines.append) not in (folder, found)
     assert "there is none" in lines[-1]
+
+
+def test_a_name_on_the_hub_may_choose_another_class(saved, tmp_path):
+    from transformers import AutoConfig, AutoTokenizer
+
+    folder = shutil.copytree(saved / "llama", tmp_path / "m")
+    save_file({"weight": torch.zeros(3)}, folder / "model.safetensors")
+    edit(folder / "tokenizer.json", pre_tokenizer={"type": "Whitespace"})
+    name = "deepseek-ai/deepseek-coder-tiny"
+    config = AutoConfig.from_pretrained(folder)
+    config._name_or_path = name
+    expected = AutoTokenizer.from_pretrained(folder, config=config)
+    text = "make it small"
+    assert expected(text).input_ids != AutoTokenizer.from_pretrained(folder)(text).input_ids
+    found = tokenizer_folder(folder, cache=tmp_path / "cache", note=print, name=name)
+    assert load_tokenizer_json(found).encode(text).ids == expected(text).input_ids
+    assert AutoTokenizer.from_pretrained(found)(text).input_ids == expected(text).input_ids
+    assert tokenizer_folder(found, cache=tmp_path / "cache", note=print) == found
+    plain = saved / "bert"
+    assert tokenizer_folder(plain, cache=tmp_path / "cache", note=print, name="any/bert") == plain
 
 
 def test_what_still_differs_is_refused_with_the_text_and_both_ids(saved, tmp_path):
@@ -290,3 +312,39 @@ def test_a_decoders_report_says_where_genai_reads_otherwise(saved, tmp_path):
     (folder / "tokenizer.json").write_text("{}")
     (line,) = told_genai(folder, texts)
     assert "cannot read this tokenizer" in line
+
+
+_VALUES = [
+    None,
+    5,
+    -1,
+    10**30,
+    "x",
+    "",
+    [],
+    {},
+    [[1]],
+    {"content": 5},
+    {"-1": {"content": "a"}},
+    "\ud800",
+    True,
+]
+_SETTINGS = [
+    "model_max_length", "padding_side", "truncation_side", "pad_token", "mask_token", "cls_token",
+    "added_tokens_decoder", "extra_special_tokens", "tokenizer_class", "do_lower_case", "add_prefix_space",
+    "add_eos_token", "split_special_tokens", "auto_map", "model_input_names", "backend", "vocab", "max_len",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_settings_of_any_type_are_read_or_refused(saved, tmp_path, seed):
+    pick = random.Random(seed)
+    folder = shutil.copytree(saved / pick.choice(["bert", "gpt2", "xlm-roberta"]), tmp_path / "m")
+    save_file({"weight": torch.zeros(3)}, folder / "model.safetensors")
+    edit(folder / "tokenizer_config.json", **{pick.choice(_SETTINGS): pick.choice(_VALUES)})
+    with contextlib.suppress(CompressError):
+        found = tokenizer_folder(folder, cache=tmp_path / "cache", note=print)
+        check_tokenizer(model_in(found, task="text-classification"), note=print)
+        ours = load_text(found, task="text-classification", inputs=INPUTS)
+        expected = load_tokenizer(folder)("A quick fox", truncation=True, max_length=ours.max_length)
+        assert ours.feeds([{"text": "A quick fox"}])["input_ids"].tolist() == [expected["input_ids"]]

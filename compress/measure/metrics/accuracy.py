@@ -26,7 +26,7 @@ def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
 
 
 def decided(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
-    """`label` and `predicted` (n,) class numbers, and in `classes` (n,) how many there are."""
+    """Record `label` and `predicted` (n,) class numbers, and in `classes` (n,) how many there are."""
     del reference
     logits = logits_of(outputs)
     return {
@@ -37,7 +37,7 @@ def decided(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
 
 
 def lift(records: Records) -> Lift:
-    """Accuracy over the agreement by chance."""
+    """Compare accuracy with the agreement by chance."""
     return agreement(records["predicted"], records["label"], classes=int(records["classes"][0]))
 
 

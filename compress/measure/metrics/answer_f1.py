@@ -35,7 +35,7 @@ def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
 
 
 def silence(said: Sequence[str], right: Sequence[Sequence[str]]) -> Records:
-    """`silent` and `unanswerable` (n,) of answers and the right ones."""
+    """Record `silent` and `unanswerable` (n,) of answers and the right ones."""
     return {
         "silent": np.array([int(not normalized(one)) for one in said]),
         "unanswerable": np.array([int(answers == [""]) for answers in right]),
@@ -43,7 +43,7 @@ def silence(said: Sequence[str], right: Sequence[Sequence[str]]) -> Records:
 
 
 def lift_over_silence(scores: np.ndarray, records: Records) -> Lift:
-    """Scores (n,) over what saying nothing as often as the model does, but anywhere, would score."""
+    """Compare scores (n,) with those of saying nothing as often as the model does, but anywhere."""
     silent, unanswerable = (records[name].astype(np.float64) for name in ("silent", "unanswerable"))
     chance = float(silent.mean() * unanswerable.mean())
     score = mean(scores)
@@ -52,7 +52,7 @@ def lift_over_silence(scores: np.ndarray, records: Records) -> Lift:
 
 
 def lift(records: Records) -> Lift:
-    """F1 over that of silence."""
+    """Compare F1 with that of silence."""
     return lift_over_silence(records["f1"], records)
 
 

@@ -45,14 +45,14 @@ def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
 
 
 def _by_chance(said: set[Entity], there: set[Entity], words: int) -> float:
-    """Entities of one item that are of one type and length, over the places where they could begin."""
+    """Count entities of one item that match by type and length, over the places where they could begin."""
     first, second = (Counter((kind, end - start) for kind, start, end in one) for one in (said, there))
     places = {shape: max(words - shape[1] + 1, 1) for shape in first}
     return float(sum(count * second[shape] / places[shape] for shape, count in first.items()))
 
 
 def lift(records: Records) -> Lift:
-    """F1 over that of as many entities of the same types and lengths anywhere."""
+    """Compare F1 with that of as many entities of the same types and lengths anywhere."""
     found, chance = (
         f1(records[name], records["predicted"], records["actual"]) for name in ("hits", "by_chance")
     )

@@ -30,7 +30,7 @@ def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
 
 
 def lift(records: Records) -> Lift:
-    """Exact matches over those of silence."""
+    """Compare exact matches with those of silence."""
     return lift_over_silence(records["right"], records)
 
 

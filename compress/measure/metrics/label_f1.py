@@ -21,7 +21,7 @@ MULTI_LABEL = "multi-label"
 
 
 def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
-    """`said` and `there` (n, labels): 1 where the model is surer than not, and where the label holds."""
+    """Record `said` and `there` (n, labels): 1 where the model says the label, and where it holds."""
     del reference
     return {
         "said": (logits_of(outputs) > 0).astype(np.int64),
@@ -30,7 +30,7 @@ def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
 
 
 def compare(reference: Records, result: Records) -> Comparison:
-    """By influences; one changed label is the least that one item may cost."""
+    """Compare by influences; one changed label is the least that one item may cost."""
     labels_an_item = float(result["there"].sum(axis=1).mean())
     return comparison(_micro(reference), _micro(result), unit=1 / max(labels_an_item, 1.0))
 
@@ -41,7 +41,7 @@ def _micro(records: Records) -> Estimate:
 
 
 def lift(records: Records) -> Lift:
-    """F1 over that of the same labels said as often, but of any item."""
+    """Compare F1 with that of the same labels, said as often but of any item."""
     said, there = records["said"], records["there"]
     by_chance = (said * there.mean(axis=0) + there * said.mean(axis=0)).sum(axis=1)
     by_chance = by_chance - (said.mean(axis=0) * there.mean(axis=0)).sum()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
-    """`score` (n, outputs) of the model, and `label` (n, outputs).
+    """Record `score` (n, outputs) of the model, and `label` (n, outputs).
 
     Raises:
         CompressError: The labels are not as many as the outputs.
@@ -36,18 +36,18 @@ def observe(outputs: Arrays, reference: Arrays, batch: Batch) -> Records:
 
 
 def correlation(scores: np.ndarray, labels: np.ndarray) -> Estimate:
-    """The mean over outputs of the rank correlation of two arrays (n, outputs)."""
+    """Average over outputs the rank correlation of two arrays (n, outputs)."""
     return average([spearman(one, other) for one, other in zip(scores.T, labels.T, strict=True)])
 
 
 def compare(reference: Records, result: Records) -> Comparison:
-    """By influences of the items on both correlations."""
+    """Compare by influences of the items on both correlations."""
     before = correlation(reference["score"], reference["label"])
     return comparison(before, correlation(result["score"], result["label"]))
 
 
 def lift(records: Records) -> Lift:
-    """The correlation; chance gives none."""
+    """Take the correlation; chance gives none."""
     return above_zero(correlation(records["score"], records["label"]))
 
 

@@ -35,7 +35,7 @@ def compare(reference: Records, result: Records) -> Comparison:
 
 
 def lift(records: Records) -> Lift:
-    """The correlation; chance gives none."""
+    """Take the correlation; chance gives none."""
     return above_zero(spearman(records["score"], records["label"]))
 
 

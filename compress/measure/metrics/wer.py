@@ -59,7 +59,7 @@ def compare(reference: Records, result: Records) -> Comparison:
 
 
 def lift(records: Records) -> Lift:
-    """The words that are right; chance finds none of them."""
+    """Count the words that are right; chance finds none of them."""
     errors = ratio_of_sums(records["errors"], records["words"])
     return Lift(errors.value, 1.0, Estimate(1 - errors.value, -errors.influence))
 

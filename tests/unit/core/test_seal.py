@@ -5,7 +5,7 @@ import os
 import pytest
 
 from compress.core.copies import add_missing, clone_or_copy
-from compress.core.seal import is_resumable, is_whole, remove_resume_point, resume_point
+from compress.core.seal import is_resumable, is_sealed, is_whole, remove_resume_point, resume_point, seal
 
 
 def write(path, text):
@@ -64,3 +64,20 @@ def test_a_file_that_is_copied_in_shares_nothing_with_the_users(tmp_path):
     with (source / "config.json").open("r+") as stream:
         stream.write("AFTER!")
     assert (target / "config.json").read_text() == "before"
+
+
+def test_a_link_is_sealed_by_where_it_leads(tmp_path):
+    """What it leads to is the user's: neither read nor made read-only."""
+    weights = tmp_path / "weights"
+    weights.write_bytes(b"large")
+    weights.chmod(0o644)
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (folder / "link").symlink_to(weights)
+    seal(folder, name=folder)
+    assert weights.stat().st_mode & 0o777 == 0o644
+    weights.write_bytes(b"edited")
+    assert is_sealed(folder)
+    (folder / "link").unlink()
+    (folder / "link").symlink_to(tmp_path / "other")
+    assert not is_sealed(folder)

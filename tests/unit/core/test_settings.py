@@ -4,6 +4,17 @@ from compress.core.errors import CompressError
 from compress.core.settings import layered
 
 
+def test_a_label_map_is_words_or_a_mapping(tmp_path):
+    (tmp_path / "compress.yaml").write_text("label_map: {negative: 0, positive: good}\n")
+    read = layered({}, folder=tmp_path, environment={})
+    assert read.values.label_map == {"negative": 0, "positive": "good"}
+    flags = {"label_map": "negative=0,positive=1"}
+    read = layered(flags, folder=tmp_path, environment={})
+    assert read.values.label_map == "negative=0,positive=1"
+    read = layered({}, folder=tmp_path, environment={"COMPRESS_LABEL_MAP": "map.json"})
+    assert (read.values.label_map, read.origins["label_map"]) == ("map.json", "environment")
+
+
 def test_the_strongest_layer_wins_and_is_named(tmp_path):
     (tmp_path / "compress.yaml").write_text("target: laptop\nmax_drop: 2%\nseed: 3\n")
     environment = {"COMPRESS_TARGET": "cpu-avx2", "COMPRESS_MAX_DROP": "1%", "HOME": "/"}

@@ -68,11 +68,15 @@ def test_compressed_files_and_other_encodings_are_read_whole(tmp_path, name):
     assert read(tmp_path / name) == ROWS
 
 
-@pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.zst", "a.zip"])
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.zst", "a.zip", "a.arrow"])
 def test_what_expands_without_bound_is_refused(tmp_path, name, monkeypatch):
     monkeypatch.setattr("compress.data.packed.FREE_BYTES", 2**20)
     zeros = bytes(2**22)
     bombs = {"a.csv.gz": gzip.compress(zeros), "a.csv.zst": zstandard(zeros), "a.zip": zipped(a__csv=zeros)}
+    sink, table = pa.BufferOutputStream(), pa.table({"text": [zeros.decode()]})
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    bombs["a.arrow"] = sink.getvalue().to_pybytes()
     (tmp_path / name).write_bytes(bombs[name])
     error = error_of(tmp_path / name)
     assert error.code == "data-unreadable"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from compress.core.errors import CompressError
@@ -211,6 +213,19 @@ def test_tags_of_other_schemes(tmp_path, labels, written, expected):
     items = load_items(str(tmp_path / "a.conll"), task="token-classification", labels=labels)
     assert items.rows[0]["tags"] == expected
     assert items.label_map.classes
+
+
+def test_numbered_tags_go_by_the_names_that_the_file_states(tmp_path):
+    names = ["O", "S-LOC", "B-PER", "E-PER"]
+    feature = {"feature": {"names": names, "_type": "ClassLabel"}, "_type": "Sequence"}
+    features = {"info": {"features": {"ner_tags": feature}}}
+    table = pa.Table.from_pylist([{"tokens": list("abcd"), "ner_tags": [1, 0, 2, 3]}])
+    stated = table.replace_schema_metadata({"huggingface": json.dumps(features)})
+    pq.write_table(stated, tmp_path / "a.parquet")
+    options = {"task": "token-classification", "labels": PERSONS}
+    assert load_items(str(tmp_path / "a.parquet"), **options).rows[0]["tags"] == [3, 0, 1, 2]
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert load_items(str(tmp_path / "a.parquet"), **options).rows[0]["tags"] == [1, 0, 2, 3]
 
 
 def test_tags_of_other_types_need_a_mapping(tmp_path):

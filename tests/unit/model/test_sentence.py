@@ -96,6 +96,16 @@ REFUSED = {
         "pylate.models.Dense.Dense",
     ),
     "late interaction": ([TRANSFORMER, (OLD + "Dense", "1_Dense", {})], {}, "no Pooling"),
+    "a module before what it reads": (
+        [TRANSFORMER, (OLD + "Dense", "1_Dense", {}), (OLD + "Pooling", "2_Pooling", POOLING)],
+        {},
+        "Dense reads 'sentence_embedding'",
+    ),
+    "a module that reads something else": (
+        [TRANSFORMER, POOLED, (OLD + "Normalize", "2_Normalize", {"module_input_name": "scores"})],
+        {},
+        "reads 'scores'",
+    ),
     "several models": ([(OLD + "Router", "", {})], {}, "Router"),
     "unknown setting of pooling": (
         [TRANSFORMER, (OLD + "Pooling", "1_Pooling", POOLING | {"pooling_mode_median": True})],

@@ -63,6 +63,14 @@ def test_a_winner_that_may_fail_gets_a_fallback_that_hardly_can():
     assert (alone.winner, alone.fallback) == ("bold", None)
 
 
+def test_the_lower_end_of_a_speedup_counts_where_one_is_demanded():
+    wide = tried("wide", speed=3.1, size=5, within=0.4)
+    choice = pick(wide, tried("narrow", speed=3.05, within=0.01), speedup=3.0)
+    assert choice.winner == "narrow"
+    assert "may be only 2.70x as fast" in choice.why["wide"]
+    assert pick(wide, speedup=3.0).winner == "wide"
+
+
 def test_where_none_is_foreseen_to_pass_the_surest_is_tried():
     choice = pick(
         tried("fast", speed=4, drop=0.009, bound=0.03, spread=0.01),

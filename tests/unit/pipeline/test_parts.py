@@ -17,7 +17,7 @@ from compress.data.split import split_in_three
 from compress.data.unlabelled import Unlabelled
 from compress.measure.catalogue import all_metrics
 from compress.pipeline import parts
-from compress.pipeline.judge import Splits
+from compress.pipeline.splits import Splits
 from compress.pipeline.steps import heals, learns
 from compress.stats.paired import paired_upper_bound
 

@@ -122,6 +122,15 @@ def test_the_command_quotes_what_a_shell_would_read():
     assert "--column=text=sentence1" in words
 
 
+def test_the_command_maps_labels_as_the_user_did():
+    mapped = {"source": "a.csv", "label_map": {"bad": 0, "good": 1}}
+    for basis, flags in (("by --label-map", ["--label-map=bad=0,good=1"]), ("the model's own names", [])):
+        data = {**mapped, "label_map_basis": basis}
+        evidence = example.evidence().model_copy(update={"data": data})
+        words = reproduce.command(example.report(), evidence).split()
+        assert [word for word in words if "label-map" in word] == flags
+
+
 def test_the_shipped_sample_is_no_data_flag():
     evidence = example.evidence().model_copy(update={"data": {"source": "shipped text sample (x)"}})
     assert "--data" not in reproduce.command(example.report(), evidence)

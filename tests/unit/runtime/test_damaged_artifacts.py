@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
 import compress
@@ -90,6 +90,38 @@ def hearing(tmp_path_factory):
 @pytest.fixture(scope="module")
 def listening(tmp_path_factory):
     return of_one_input(tmp_path_factory.mktemp("listening") / "out", "input_features", 3, "WhisperModel")
+
+
+@pytest.fixture(scope="module")
+def tagger(tmp_path_factory):
+    """A graph whose hidden states are logits of four classes at every token."""
+    folder = publish(tmp_path_factory.mktemp("tagger") / "out")
+    model = onnx.load_model(str(folder / "model.onnx"))
+    model.graph.output[0].name = model.graph.node[0].output[0] = "logits"
+    onnx.save_model(model, str(folder / "model.onnx"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory):
+    """A graph that gives each sample as logits of two classes."""
+    folder = publish(tmp_path_factory.mktemp("speech") / "out")
+    x = helper.make_tensor_value_info("input_values", TensorProto.FLOAT, ["batch", "samples"])
+    y = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", "samples", 2])
+    columns = numpy_helper.from_array(np.array([[1, -1]], np.float32), "columns")
+    last = numpy_helper.from_array(np.array([2]), "last")
+    nodes = [
+        helper.make_node("Unsqueeze", ["input_values", "last"], ["column"]),
+        helper.make_node("MatMul", ["column", "columns"], ["logits"]),
+    ]
+    graph = helper.make_graph(nodes, "g", [x], [y], [columns, last])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save_model(model, str(folder / "model.onnx"))
+    write(folder / "config.json", {"architectures": ["Wav2Vec2ForCTC"], "pad_token_id": 0})
+    write(folder / "preprocessor_config.json", WAVE)
+    write(folder / "vocab.json", {"<pad>": 0, "a": 1})
+    write(folder / "compress.json", {"task": "automatic-speech-recognition"})
+    return folder
 
 
 def of_one_input(folder, name, axes, architecture):
@@ -173,6 +205,43 @@ def test_what_is_there_already(embedder, name):
     check()
 
 
+@pytest.mark.parametrize(
+    "task", ["token-classification", "fill-mask", "text-generation", "question-answering"]
+)
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_tasks_of_text(tagger, task, name):
+    write(tagger / "compress.json", {"task": task})
+    item = ("a word", "of the text") if task == "question-answering" else "a word"
+
+    @settings(fuzzed, max_examples=20)
+    @given(mutations(FILES[name]))
+    def check(text):
+        checked(tagger / name, text, lambda: compress.load(tagger).predict(item))
+
+    check()
+
+
+SPEECH = {
+    "vocab.json": {"<pad>": 0, "a": 1, "|": 2},
+    "config.json": {"architectures": ["Wav2Vec2ForCTC"], "pad_token_id": 0},
+    "tokenizer_config.json": {
+        "pad_token": "<pad>", "word_delimiter_token": "|", "target_lang": "eng", "do_lower_case": True,
+        "replace_word_delimiter_char": " ",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(SPEECH))
+def test_transcripts(speech, name):
+    @fuzzed
+    @given(mutations(SPEECH[name]))
+    def check(text):
+        sound = np.sin(np.arange(50, dtype=np.float32))
+        checked(speech / name, text, lambda: compress.load(speech).predict(sound))
+
+    check()
+
+
 @pytest.mark.parametrize("document", [IMAGE, SHORTEST], ids=["exact", "shortest"])
 def test_any_processor_of_pictures(seeing, document):
     @fuzzed
@@ -247,3 +316,9 @@ def test_the_whole_artifact_answers(embedder, seeing, hearing, listening):
     write(listening / "preprocessor_config.json", WHISPER)
     assert compress.load(listening).encode(np.zeros(4000, np.float32)).shape
     assert read_manifest(embedder)
+
+
+def test_tagger_and_transcripts_answer(tagger, speech):
+    write(tagger / "compress.json", {"task": "token-classification"})
+    assert isinstance(compress.load(tagger).predict("a word"), list)
+    assert isinstance(compress.load(speech).predict(np.sin(np.arange(50, dtype=np.float32))), str)
