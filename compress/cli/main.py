@@ -62,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(disk_error(error) or error, words)
     except KeyboardInterrupt:
         result = ExitCode.INTERRUPTED
-    except Exception as error:
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a panic of Rust (tokenizers, safetensors) is no Exception
         return _usage_or_internal(error, words)
     if result == ExitCode.INTERRUPTED:  # also typer's answer to Ctrl-C, which it takes itself
         Console().error("interrupted", _interrupted_hint(words))
@@ -85,7 +87,7 @@ def _failed(error: CompressError, words: Sequence[str]) -> int:
     return int(error.exit_code)
 
 
-def _usage_or_internal(error: Exception, words: Sequence[str]) -> int:
+def _usage_or_internal(error: BaseException, words: Sequence[str]) -> int:
     code = getattr(error, "exit_code", None)
     if hasattr(error, "format_message"):
         message = error.format_message()

@@ -122,6 +122,10 @@ class AddedTokensFile(RootModel[dict[str, Count]]):
     """`added_tokens.json`."""
 
 
+class VocabularyFile(RootModel[dict[str, Count] | dict[str, dict[str, Count]]]):
+    """`vocab.json`: tokens to ids, or the same for each of several languages."""
+
+
 class IndexFile(Foreign):
     """`model.safetensors.index.json`."""
 

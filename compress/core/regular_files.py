@@ -126,7 +126,19 @@ def parse_json(text: str, *, where: str, code: str) -> Any:
         raise CompressError(code, message, hint="copy it from the original") from None
     if _is_deeper(value, MAX_JSON_DEPTH):
         raise _too_deep(where, code)
+    if "\\ud" in text.lower() and not _is_text(value):
+        message = f"{where} has half of a character (an escape such as \\ud800 alone)"
+        raise CompressError(code, message, hint="copy it from the original")
     return value
+
+
+def _is_text(value: Any) -> bool:
+    """Whether all strings can be written as UTF-8: escapes of JSON can make halves of surrogate pairs."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

@@ -157,8 +157,10 @@ def _valid(batches: Any, size: int) -> Iterator[pa.RecordBatch]:
     rows = held = 0
     for batch in batches:
         rows, held = rows + len(batch), held + batch.nbytes
-        if rows > max(10**6, 256 * size) or held > unpacked_limit(size):
-            raise ValueError(f"it holds {rows:,} rows and {held:,} bytes or more in {size:,} bytes")
+        if held > unpacked_limit(size):
+            raise ValueError(f"it unpacks to more than {unpacked_limit(size):,} bytes")
+        if rows > max(10**6, 256 * size):
+            raise ValueError(f"it holds {rows:,} rows or more in {size:,} bytes")
         # Offsets that point outside of a buffer would be followed by whoever reads the batch.
         batch.validate(full=True)
         yield batch

@@ -29,6 +29,7 @@ _SCHEMAS: dict[str, type[BaseModel]] = {
     "tokenizer_config.json": files.TokenizerFile,
     "special_tokens_map.json": files.SpecialTokensFile,
     "added_tokens.json": files.AddedTokensFile,
+    "vocab.json": files.VocabularyFile,
     "model.safetensors.index.json": files.IndexFile,
     "modules.json": files.ModulesFile,
     "config_sentence_transformers.json": files.PromptsFile,
@@ -42,6 +43,7 @@ _CODES = {
     "tokenizer_config.json": "tokenizer-invalid",
     "special_tokens_map.json": "tokenizer-invalid",
     "added_tokens.json": "tokenizer-invalid",
+    "vocab.json": "tokenizer-invalid",
     "preprocessor_config.json": "processor-invalid",
 }
 """Of files that are no JSON mapping at all; `config-invalid` elsewhere."""
@@ -128,7 +130,7 @@ def _refuse_irregular(path: Path) -> None:
 
 
 def _limit(path: Path) -> int | None:
-    known = path.name in _SCHEMAS and path.name != "model.safetensors.index.json"
+    known = path.name in _SCHEMAS and path.name not in ("model.safetensors.index.json", "vocab.json")
     return MAX_CONFIG_BYTES if known else _LIMITS.get(path.suffix)
 
 

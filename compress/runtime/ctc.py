@@ -5,7 +5,9 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from compress.core.checkpoint_files import VocabularyFile
 from compress.core.errors import CompressError
+from compress.core.schema import validated
 from compress.runtime.files import read_settings
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def load_ctc(folder: Path) -> CtcDecoder:
     vocabulary = read_settings(folder / "vocab.json")
     if not vocabulary:
         return _subwords(folder, int(config.get("pad_token_id") or 0))
+    validated(VocabularyFile, vocabulary, where=str(folder / "vocab.json"), code="tokenizer-invalid")
     if all(isinstance(value, dict) for value in vocabulary.values()):
         vocabulary = _of_language(vocabulary, settings.get("target_lang"))
     names = {index: token for token, index in vocabulary.items()}

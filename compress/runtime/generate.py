@@ -16,6 +16,7 @@ from compress.runtime.decoder import Decoder, in_parts
 from compress.runtime.next_token import next_tokens
 from compress.runtime.outputs import logits_of
 from compress.runtime.text import load_text
+from compress.runtime.tokenizer import reading_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,7 +87,8 @@ class LoadedDecoder:
         """
         written = self._decoder.chat(prompt) if chat else prompt
         # A template has the special tokens that it wants.
-        encoding = self.text.tokenizer.encode(written, add_special_tokens=not chat)
+        with reading_text():
+            encoding = self.text.tokenizer.encode(written, add_special_tokens=not chat)
         if encoding.overflowing:
             message = f"the prompt is longer than the {self.text.max_length} tokens that the model takes"
             raise CompressError("prompt-length", message, hint="shorten it")

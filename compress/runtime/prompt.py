@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from compress.core.sentence import transformer_settings
 from compress.runtime.files import read_settings
 from compress.runtime.text import default_prompt
-from compress.runtime.tokenizer import read_tokenizer
+from compress.runtime.tokenizer import read_tokenizer, reading_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,5 +21,6 @@ def prompt_length(folder: Path) -> int:
     lowered = read_settings(transformer_settings(folder)).get("do_lower_case")
     tokenizer = read_tokenizer(folder)
     tokenizer.no_padding()
-    encoding = tokenizer.encode(prompt.lower() if lowered else prompt)
+    with reading_text():
+        encoding = tokenizer.encode(prompt.lower() if lowered else prompt)
     return len(encoding) - int(encoding.special_tokens_mask[-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
-from compress.runtime.tokenizer import overlap_of
+from compress.runtime.tokenizer import overlap_of, reading_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +22,11 @@ def encode_questions(
     Raises:
         CompressError: a question leaves no room for its context.
     """
-    questions, contexts = (
-        tokenizer.encode_batch([pair[side] for pair in pairs], add_special_tokens=False) for side in (0, 1)
-    )
+    with reading_text():
+        questions, contexts = (
+            tokenizer.encode_batch([pair[side] for pair in pairs], add_special_tokens=False)
+            for side in (0, 1)
+        )
     room = max_length - tokenizer.num_special_tokens_to_add(True)
     found = []
     for question, context in zip(questions, contexts, strict=True):

@@ -22,6 +22,7 @@ from compress.runtime.tokenizer import (
     largest_id,
     lower,
     read_tokenizer,
+    reading_text,
     refuse_beyond,
 )
 
@@ -99,13 +100,8 @@ class TextPreprocessor:
         values = [self._value(row) for row in rows]
         if "question" in rows[0]:
             return self.known(encode_questions(self.tokenizer, values, max_length=self.max_length))
-        try:
+        with reading_text():
             encodings = self.tokenizer.encode_batch(values, is_pretokenized="tokens" in rows[0])
-        except Exception as error:  # tokenizers raises Exception itself
-            reason = str(error).splitlines()[0]
-            raise CompressError(
-                "row-unusable", f"a text cannot be tokenized: {reason}", hint="shorten or fix it"
-            ) from None
         return self.known(encodings)
 
     def known(self, encodings: Sequence[Encoding]) -> list[Encoding]:

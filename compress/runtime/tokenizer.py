@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from tokenizers import Tokenizer, normalizers
 
 from compress.core.errors import CompressError
+from compress.core.foreign import translated
 from compress.core.regular_files import read_bytes
 from compress.core.visible import visible
 from compress.runtime.files import read_settings
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tokenizers import Encoding
@@ -33,16 +35,16 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     except FileNotFoundError:
         hint = "save it with AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER)"
         raise CompressError("tokenizer-missing", f"{folder} has no tokenizer.json", hint=hint) from None
-    try:
+    with translated("tokenizer-invalid", f"{path} is not a tokenizer", hint="copy it from the original"):
         tokenizer = Tokenizer.from_buffer(content)
-    except Exception as error:  # tokenizers raises Exception itself
-        reason = str(error).splitlines()[0]
-        raise CompressError(
-            "tokenizer-invalid", f"{path} is not a tokenizer: {reason}", hint="copy it from the original"
-        ) from None
     settings = read_settings(folder / "tokenizer_config.json")
     tokenizer.encode_special_tokens = settings.get("split_special_tokens") is True
     return tokenizer
+
+
+def reading_text() -> AbstractContextManager[None]:
+    """Within, a tokenizer that cannot read a text, or panics at it, is refused in one line."""
+    return translated("row-unusable", "a text cannot be tokenized", hint="shorten or fix it")
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -24,7 +24,7 @@ from pathlib import Path
 from random import Random
 
 from compress.core.errors import CompressError
-from tests.bench.reliability.inputs import Reader, apart, readers
+from tests.bench.reliability.inputs import GROUPS, Reader, apart
 
 SECONDS = 10
 """Of the processor: a busy machine is no hang."""
@@ -49,14 +49,15 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=5000)
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long, with what was tried")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--groups", default=",".join(GROUPS), help="kinds of readers, by commas")
     parser.add_argument("--only", default="", help="readers whose names hold one of these, by commas")
     parser.add_argument("--show", type=int, default=20, help="faults that are printed")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         os.environ.update(OMP_NUM_THREADS="1", COMPRESS_CACHE=str(Path(root, "cache")), HF_HUB_OFFLINE="1")
-        known = [
-            one for one in readers(Path(root)) if any(part in one.name for part in arguments.only.split(","))
-        ]
+        parts = arguments.only.split(",")
+        made = [one for group in arguments.groups.split(",") for one in GROUPS[group](Path(root))]
+        known = [one for one in made if any(part in one.name for part in parts)]
         _warm(known, Path(root))
         tallies = {one.name: Tally() for one in known}
         end = time.monotonic() + 60 * arguments.minutes

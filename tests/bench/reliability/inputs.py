@@ -59,18 +59,6 @@ def _json(data: bytes, random: Random) -> bytes:
     return mutate.documents(json.loads(data), random).encode("utf8", "surrogatepass")
 
 
-def readers(root: Path) -> list[Reader]:
-    """All of them, their seeds written below `root`."""
-    return [
-        *checkpoints(root),
-        *settings_files(root),
-        *tables(root),
-        *media(root),
-        *artifacts(root),
-        *published(root),
-    ]
-
-
 def checkpoints(root: Path) -> list[Reader]:
     """Folders of models and a GGUF file, as `plan` reads them."""
     found: list[Reader] = []
@@ -433,3 +421,14 @@ def answer(path: Path) -> None:
     model.predict(items[model.modality])
     if model.task.endswith("classification") and model.task != "token-classification":
         model.classify(items[model.modality])
+
+
+GROUPS: dict[str, Callable[[Path], list[Reader]]] = {
+    "checkpoints": checkpoints,
+    "settings": settings_files,
+    "tables": tables,
+    "media": media,
+    "reports": artifacts,
+    "published": published,
+}
+"""What makes the readers of each kind below a folder. What is published is made of the checkpoints."""

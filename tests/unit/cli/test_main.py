@@ -45,3 +45,19 @@ def test_an_interrupted_command_says_what_is_kept(words, hint, monkeypatch, tmp_
     said = capsys.readouterr().err
     assert "interrupted\n" in said
     assert (f"{hint} {tmp_path / 'cache'}" in said) if hint else "hint" not in said
+
+
+class Panic(BaseException):
+    """As pyo3 raises what Rust panics with."""
+
+
+@pytest.mark.parametrize("error", [KeyError("\x1b[2J"), Panic("no entry found")])
+def test_whatever_is_raised_ends_in_one_line(error, monkeypatch, capsys) -> None:
+    def broken() -> None:
+        raise error
+
+    monkeypatch.setattr("compress.cli.main.build", lambda: lambda **options: broken())
+    assert main(["plan"]) == 3
+    told = capsys.readouterr().err
+    assert told.startswith("error[internal]: ")
+    assert "\x1b" not in told

@@ -104,3 +104,10 @@ def test_other_encodings_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(b'{"a": "\xff"}')
     with pytest.raises(CompressError, match="UTF-8"):
         read_text(tmp_path / "config.json")
+
+
+def test_half_of_a_character_is_refused_and_a_whole_one_is_read(tmp_path: Path) -> None:
+    assert parse_json('{"a": "\\ud83d\\ude00"}', where="x", code="c") == {"a": "\U0001f600"}
+    for text in ('{"a": "\\ud800"}', '{"\\uD800": 1}'):
+        with pytest.raises(CompressError, match="half of a character"):
+            parse_json(text, where="x", code="c")
