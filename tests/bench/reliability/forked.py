@@ -5,6 +5,7 @@ What is killed and what is locked are real processes; only their start is quicke
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -17,20 +18,26 @@ if TYPE_CHECKING:
 
 
 def start(work: Callable[[], int], log: Path) -> int:
-    """Fork a process with a session of its own that does some work; its id.
+    """Fork a process with a group of its own that does some work; its id.
 
     Args:
         work: Returns the exit code.
         log: The file that its stdout and stderr are added to.
     """
     pid = os.fork()
-    if pid:
-        return pid
-    os.setsid()
+    if not pid:
+        _end(lambda: _logged(work, log))
+    with contextlib.suppress(OSError):  # the process itself may have been faster, or have ended
+        os.setpgid(pid, pid)
+    return pid
+
+
+def _logged(work: Callable[[], int], log: Path) -> int:
+    os.setpgid(0, 0)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    _end(work)
+    return work()
 
 
 def exit_code(pid: int) -> int:

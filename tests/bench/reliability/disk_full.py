@@ -1,0 +1,153 @@
+"""Fail writes with ENOSPC or EIO, one run at a time, and see how it ends and what the next run makes of it.
+
+    python -m tests.bench.reliability.disk_full [--faults 200] [--seed 0]
+
+A library that is preloaded (`faults.c`, built by gcc) counts what a run writes below one folder, which holds
+the cache, the output and all temporary files: openings that create, writes, truncations, syncs, links and
+renames, in every process. Then runs are made to fail at writes spread evenly over all of them, in turn with a
+full disk, which stays full, and with one error of input or output. Each must end with exit code 2 and a line
+that says so, and the next run, which nothing disturbs, with the same bytes as one that was never disturbed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import mmap
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from compress.core.paths import folder_digest
+from tests.bench.reliability import forked, jobs
+
+_ERRORS = (errno.ENOSPC, errno.EIO)
+_CODES = ("error[no-space]", "error[disk-fault]")
+
+
+@dataclass
+class Count:
+    """What was seen. `exit_2` is to be `faults` (or `finished`, where the fault was of no consequence)."""
+
+    faults: int = 0
+    exit_2: int = 0
+    finished: int = 0
+    other_exits: list[str] = field(default_factory=list)
+    untold: list[str] = field(default_factory=list)
+    differing: int = 0
+    resumed_failed: int = 0
+
+
+class Faults:
+    """The memory that the preloaded library shares with this process."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("r+b") as stream:
+            self._memory = mmap.mmap(stream.fileno(), 24)
+
+    def set(self, at: int, number: int = 0) -> None:
+        """Count from 0, and fail the write `at` (0: none)."""
+        self._memory[:] = struct.pack("3q", 0, at, number)
+
+    @property
+    def writes(self) -> int:
+        """How many writes there were since."""
+        return int(struct.unpack("3q", self._memory[:])[0])
+
+
+def run(job: jobs.Job, root: Path) -> int:
+    """Run a job whose every file lies below `root`; its exit code."""
+    os.environ["COMPRESS_CACHE"] = str(root / "cache")
+    return forked.exit_code(forked.start(lambda: job.run(root / "artifacts" / "out"), log_of(root)))
+
+
+def log_of(root: Path) -> Path:
+    """What a run said, outside of the folder where writes fail."""
+    return root.with_name(f"{root.name}.log")
+
+
+def empty(root: Path) -> None:
+    """Remove what a run left, but not the folder of temporary files."""
+    for name in ("cache", "artifacts"):
+        shutil.rmtree(root / name, ignore_errors=True)
+    log_of(root).write_text("")
+
+
+def disturb(
+    job: jobs.Job, root: Path, faults: Faults, at: int, number: int, count: Count, expected: str
+) -> None:
+    """Run a job whose write `at` fails, and once more undisturbed."""
+    empty(root)
+    faults.set(at, number)
+    code = run(job, root)
+    faults.set(0)
+    said = log_of(root).read_text()
+    count.faults += 1
+    count.exit_2 += code == 2
+    count.finished += code == 0
+    where = f"{job.kind} {errno.errorcode[number]} at write {at}: exit {code}"
+    if code not in (0, 2):
+        count.other_exits.append(f"{where}: {last(said)}")
+    elif code == 2 and not any(line.startswith(_CODES) for line in said.splitlines()):
+        count.untold.append(f"{where}: {last(said)}")
+    if code != 0:
+        count.resumed_failed += run(job, root) != 0
+    out = root / "artifacts" / "out"
+    count.differing += not out.exists() or folder_digest(out) != expected
+
+
+def last(text: str) -> str:
+    """The line of an error."""
+    lines = [line for line in text.splitlines() if line.startswith("error") or "Error" in line]
+    return (lines or text.splitlines() or [""])[-1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--faults", type=int, default=200)
+    options = parser.parse_args()
+    if "FAULTS_CONTROL" not in os.environ:
+        sys.exit(preloaded())
+    root = Path(os.environ["FAULTS_FOLDER"])
+    faults, count = Faults(Path(os.environ["FAULTS_CONTROL"])), Count()
+    found = jobs.prepare(root.parent / "models")
+    os.environ["TMPDIR"] = tempfile.tempdir = str(root / "tmp")
+    for job in found.values():
+        empty(root)
+        faults.set(0)
+        assert run(job, root) == 0, log_of(root).read_text()
+        writes, expected = faults.writes, folder_digest(root / "artifacts" / "out")
+        each = options.faults // len(found)
+        print(f"{job.kind}: {writes} writes", flush=True)
+        for number in range(each):
+            at = 1 + number * (writes - 1) // max(each - 1, 1)
+            disturb(job, root, faults, at, _ERRORS[number % 2], count, expected)
+    print(count)
+
+
+def preloaded() -> int:
+    """Run this script again with the library, in a folder of its own; its exit code."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        library, control, root = folder / "faults.so", folder / "control", folder / "disk"
+        source = Path(__file__).with_name("faults.c")
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+        control.write_bytes(bytes(24))
+        (root / "tmp").mkdir(parents=True)
+        environment = os.environ | {
+            "LD_PRELOAD": str(library), "FAULTS_CONTROL": str(control), "FAULTS_FOLDER": str(root),
+        }  # fmt: skip
+        return subprocess.run(
+            [sys.executable, "-m", "tests.bench.reliability.disk_full", *sys.argv[1:]],
+            env=environment,
+            check=False,
+        ).returncode
+
+
+if __name__ == "__main__":
+    main()

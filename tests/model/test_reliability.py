@@ -1,0 +1,44 @@
+"""Short forms of tests/bench/reliability: equal runs at once, and flips in a cache of finished steps."""
+
+import random
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from compress.core.paths import folder_digest
+from compress.pipeline import execute
+from tests.bench.reliability import concurrent
+from tests.bench.reliability.flips import flip
+
+pytestmark = pytest.mark.model
+
+
+def test_equal_runs_at_once_make_each_step_once_and_one_publishes():
+    words = [sys.executable, "-m", "tests.bench.reliability.concurrent", "--processes", "4", "--rounds", "3"]
+    found = subprocess.run([*words, "--real", "0"], check=True, capture_output=True, text=True, timeout=300)
+    assert found.stdout.strip().endswith(
+        "Count(rounds=3, runs=12, published=3, made=6, errors=0, differing=0, deadlocks=0, litter=0)"
+    )
+
+
+def test_no_flip_in_the_cache_is_published(tmp_path, monkeypatch):
+    monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path / "cache"))
+    for name in ("run_child", "refuse_step"):  # which the round replaces
+        monkeypatch.setattr(execute, name, getattr(execute, name))
+    (tmp_path / "model").mkdir()
+    out, randomness = tmp_path / "artifacts" / "0", random.Random(0)
+
+    def published():
+        shutil.rmtree(out, ignore_errors=True)
+        assert concurrent.take_part(tmp_path, 0, model=tmp_path / "model").startswith("published")
+        return folder_digest(out)
+
+    expected = published()
+    for flips in range(1, 16):
+        files = sorted(path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+        flip(randomness.choice([path for path in files if path.stat().st_size]), randomness)
+        assert published() == expected
+        made = len((tmp_path / "made").read_text())
+        assert made == 2 + flips  # each is seen, and one step is made again
