@@ -31,24 +31,16 @@ from pydantic import Field
 from compress.core.artifact import GRAPH_NAME, Artifact, ArtifactKind, Context
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
-from compress.decoder import accuracy, builder, kv_cache, traced
-from compress.decoder.cache import cache_shape
+from compress.decoder import accuracy, builder, kv_cache
 from compress.decoder.cache_error import departures, refuse_departed
-from compress.decoder.codes import Codes
-from compress.decoder.fill import fill_codes
+from compress.decoder.make_graph import build_graph, has_other_heads, open_module, trace_graph
 from compress.decoder.parity import PROMPT, STEPS, compare_cached, compare_tokens
-from compress.decoder.rows import RowNumbers
-from compress.decoder.skeleton import Values, filled, skeleton, streamed
-from compress.decoder.traced_experts import fill_experts, find_experts, mark_experts
 from compress.graph.cached import first_step
-from compress.graph.components import component_by_name
 from compress.graph.ort import OrtRunner
 from compress.graph.parity import RELATIVE
-from compress.model.load import load_module
 from compress.model.quantized import QuantizedCheckpoint
 from compress.model.safety import read_json
 from compress.model.sidecars import copy_sidecars
-from compress.model.structure.widths import read_widths
 from compress.passes.export.onnx import EXPORT_FACTS
 from compress.runtime.genai_settings import read_genai_settings
 
@@ -67,9 +59,6 @@ STREAMS = True
 
 _INLINE = 1024
 """Bytes up to which a constant stays in the graph, where shapes are read from."""
-
-_EXACT = accuracy.EXACT
-"""The accuracy level at which kernels compute products in fp32."""
 
 _TEXTS = 3
 """Of models with experts: texts of which one has to agree."""
@@ -125,18 +114,18 @@ def apply(artifact: Artifact, config: Config, context: Context) -> Artifact:
     """
     _refuse_others(artifact.task)
     written = read_json(artifact.folder / "config.json", code="config-missing")
-    is_built = builder.is_built(written) and not _other_heads(artifact.folder)
+    is_built = builder.is_built(written) and not has_other_heads(artifact.folder)
     if config.kv_cache == "int8" and not is_built:
         raise kv_cache.refuse_traced((written.get("architectures") or ["this model"])[0])
     quantized = artifact.kind is ArtifactKind.QUANTIZED
     copy_sidecars(artifact.folder, context.folder, text=True)
     with context.progress.track("build the graph"):
         checkpoint = QuantizedCheckpoint(artifact.folder) if quantized else None
-        make = _build if is_built else _trace
+        make = build_graph if is_built else trace_graph
         # No name for the graph, which would keep its weights in memory while it is compared.
         _write_graph(make(artifact, checkpoint, context.folder), context.folder / GRAPH_NAME)
     with context.progress.track("compare with the module"):
-        answers = partial(_logits, _module(artifact, checkpoint))
+        answers = partial(_logits, open_module(artifact, checkpoint))
         parity = _compare(answers, context.folder, written)
     if config.kv_cache == "int8":
         with context.progress.track("calibrate the cache"):
@@ -159,64 +148,6 @@ def _refuse_others(task: str) -> None:
 def _write_graph(graph: ir.Model, path: Path) -> None:
     # Weights go beside the graph whatever their size: the runtime maps that file instead of copying it.
     ir.save(graph, path, external_data=f"{path.name}.data", size_threshold_bytes=_INLINE)
-
-
-def _other_heads(folder: Path) -> bool:
-    """Whether attention has other widths than config.json says, which the builder goes by."""
-    linears = read_widths(folder).linears
-    return any(component_by_name(f"{name}.weight") == "attention" for name in linears)
-
-
-def _build(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: Path) -> ir.Model:
-    if checkpoint is None:
-        feed = builder.Feed(load_module(artifact.folder, artifact.task))
-    else:
-        module = skeleton(artifact.folder)
-        values = Values(checkpoint, module)
-        rows = RowNumbers(values.matrices)
-        module = filled(module, values, lambda name: values.stand_in(name, rows))
-        feed = builder.Feed(module, rows, Codes(checkpoint), values)
-    return builder.build(artifact.folder, feed, target, accuracy_level=_EXACT)
-
-
-def _trace(artifact: Artifact, checkpoint: QuantizedCheckpoint | None, target: Path) -> ir.Model:
-    rows: RowNumbers | None = None
-    values: Values | None = None
-    module = skeleton(artifact.folder)
-    experts = find_experts(module)
-    if checkpoint is None:
-        module = load_module(artifact.folder, artifact.task)
-    else:
-        values = Values(checkpoint, module)
-        rows = RowNumbers(values.matrices)
-        module = filled(module, values, partial(_stand_in, values, rows))
-    plain = values or dict(module.named_parameters()).__getitem__
-    mark_experts(module, experts)
-    if hasattr(module, "set_attn_implementation"):
-        module.set_attn_implementation("eager")  # as products and a softmax, as for encoders
-    shape = cache_shape(module)
-    model = traced.trace(module, shape)
-    traced.write_settings(target, read_json(target / "config.json", code="config-missing"), shape)
-    if checkpoint is None and not experts:
-        return model
-    if checkpoint is not None and rows is not None:
-        proto = fill_codes(model, rows, Codes(checkpoint), accuracy_level=_EXACT)
-    else:
-        proto = ir.to_proto(model)
-    if experts:
-        proto = fill_experts(proto, experts, plain, values, accuracy_level=_EXACT)
-    return ir.from_proto(proto)
-
-
-def _stand_in(values: Values, rows: RowNumbers, name: str) -> torch.Tensor:
-    return values.stand_in(name, rows).float()
-
-
-def _module(artifact: Artifact, checkpoint: QuantizedCheckpoint | None) -> torch.nn.Module:
-    if checkpoint is None:
-        return load_module(artifact.folder, artifact.task)
-    module = skeleton(artifact.folder)
-    return streamed(module, Values(checkpoint, module))
 
 
 def _compare(
