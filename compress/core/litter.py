@@ -15,13 +15,27 @@ from compress.core.publication import finished_name
 from compress.core.seal import seal_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 WORK = ".work"
 """The ending of the folder in which a step keeps what it has finished, for the next run if it is killed."""
 
 RUN = "run."
 """The beginning of a run's own folder."""
+
+FOLDERS = (
+    "steps",
+    "gguf",
+    "mxfp4",
+    "language",
+    "flat",
+    "head",
+    "tokenizers",
+    "sampled",
+    "layers",
+    "failed",
+)
+"""What this tool puts into its cache."""
 
 _RESUMED_S = 30 * 24 * 3600
 """How long the finished parts of a killed step wait for the run that goes on from them."""
@@ -34,7 +48,7 @@ def remove_litter(root: Path) -> None:
     for part in files_below(root):
         if is_part(part) and WORK not in {path.suffix for path in part.parents}:
             _remove_abandoned(part)
-    for parent in _folders(root.glob("*")):
+    for parent in (root / name for name in FOLDERS if (root / name).is_dir()):
         owners = {_owner(path) for path in parent.iterdir()}
         for name in sorted(owner for owner in owners if owner is not None):
             _remove_leftovers(parent / name)
@@ -104,10 +118,6 @@ def _owner(path: Path) -> str | None:
 
 def _lock_path(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.lock")
-
-
-def _folders(paths: Iterable[Path]) -> list[Path]:
-    return [path for path in paths if path.is_dir() and not path.is_symlink()]
 
 
 def _remove_unused(path: Path) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import secrets
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from compress.core.errors import CompressError
@@ -20,6 +20,8 @@ from compress.core.visible import visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from compress.core.locks import Hold
 
 MANIFEST = "compress.json"
 """The file by which a published artifact is known."""
@@ -62,6 +64,16 @@ def is_part(path: Path) -> bool:
     return re.fullmatch(r"\..+\.[0-9a-f]{8}\.part", path.name) is not None
 
 
+def _new_part(target: Path) -> tuple[Path, Hold]:
+    """An empty file beside `target` that is this process's own, as those see who look for litter."""
+    while True:
+        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        part.touch(exist_ok=False)
+        hold = own(part)
+        if hold is not None:  # else one of them was faster
+            return part, hold
+
+
 @contextmanager
 def whole_file(target: Path, *, durable: bool = True) -> Iterator[Path]:
     """A path beside `target` to write to, renamed to `target` when the block ends well, and gone otherwise.
@@ -74,10 +86,9 @@ def whole_file(target: Path, *, durable: bool = True) -> Iterator[Path]:
         A path of this process's own: several may write the same file, and each that reads finds all of one.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    part.touch(exist_ok=False)
+    part, hold = _new_part(target)
     try:
-        with own(part) or nullcontext():  # seen by those who remove what killed runs left
+        with hold:
             yield part
             if durable:
                 sync_path(part)

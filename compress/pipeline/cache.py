@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.core.litter import RUN, clean_folder, files_below, remove_litter
+from compress.core.litter import FOLDERS, RUN, clean_folder, files_below, remove_litter
 from compress.core.paths import folder_digest, folder_files, unwritable
 from compress.core.publication import new_folder
 from compress.core.version import VERSION
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MAKERS = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "onnxruntime-genai", "numpy")
-
-_FOLDERS = ("steps", "gguf", "mxfp4", "language", "flat", "head", "tokenizers", "sampled", "layers", "failed")
-"""What this tool puts into its cache."""
 
 
 def cache_folder() -> Path:
@@ -100,5 +97,5 @@ def clean(folder: Path) -> Cleaned:
         return Cleaned(freed_bytes=0, in_use=0)
     before = cached_bytes(folder)
     remove_litter(folder)
-    in_use = sum(clean_folder(folder / name) for name in _FOLDERS if (folder / name).is_dir())
+    in_use = sum(clean_folder(folder / name) for name in FOLDERS if (folder / name).is_dir())
     return Cleaned(freed_bytes=before - cached_bytes(folder), in_use=in_use)

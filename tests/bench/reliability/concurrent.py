@@ -16,6 +16,7 @@ import os
 import random
 import tempfile
 import time
+import traceback
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -75,7 +76,7 @@ def fake_step(
 
 
 def take_part(root: Path, number: int, *, model: Path) -> str:
-    """One process's run of a round: "published", or the code of the error."""
+    """One process's run of a round: "published" or "refused", and the digest of the step's folder."""
     os.environ["COMPRESS_CACHE"] = str(root / "cache")
     execute.run_child = partial(fake_step, root)
     execute.refuse_step = lambda *words: None
@@ -97,8 +98,18 @@ def take_part(root: Path, number: int, *, model: Path) -> str:
                 documents=lambda beside: {MANIFEST: "{}"}, seal=lambda beside: None, replace=False,
             )  # fmt: skip
         except CompressError as error:
-            return f"{error.code} {folder_digest(made[-1].artifact.folder)}"
+            if error.code != "output-exists":
+                raise
+            return f"refused {folder_digest(made[-1].artifact.folder)}"
         return f"published {folder_digest(made[-1].artifact.folder)}"
+
+
+def reply(root: Path, number: int, model: Path) -> str:
+    """What `take_part` returns, or the traceback of what it raised, which need not fit through a pipe."""
+    try:
+        return take_part(root, number, model=model)
+    except Exception:
+        return f"raised {traceback.format_exc()}"
 
 
 def rounds(root: Path, processes: int, count: int) -> Count:
@@ -109,20 +120,19 @@ def rounds(root: Path, processes: int, count: int) -> Count:
     found = Count(rounds=count)
     with context.Pool(processes, maxtasksperchild=None) as pool:
         for number in range(count):
-            work = [pool.apply_async(take_part, (root, number), {"model": model}) for _ in range(processes)]
+            work = [pool.apply_async(reply, (root, number, model)) for _ in range(processes)]
             replies = []
-            for reply in work:
+            for run in work:
                 try:
-                    replies.append(reply.get(TIMEOUT_S))
+                    replies.append(run.get(TIMEOUT_S))
                 except multiprocessing.TimeoutError:
                     found.deadlocks += 1
-                except Exception as error:
-                    print(f"{type(error).__name__}: {error}", flush=True)
-                    found.errors += 1
             found.runs += processes
-            found.published += sum(reply.startswith("published") for reply in replies)
-            found.errors += sum(reply.split()[0] not in ("published", "output-exists") for reply in replies)
-            found.differing += len({reply.split()[1] for reply in replies}) - 1
+            raised = [text for text in replies if text.startswith("raised")]
+            print(*raised, sep="\n", end="", flush=True)
+            found.errors += len(raised)
+            found.published += sum(text.startswith("published") for text in replies)
+            found.differing += len({text.split()[1] for text in replies if text not in raised}) - 1
     found.made = len((root / "made").read_text())
     found.litter = litter(root)
     return found
