@@ -69,7 +69,7 @@ def _make(folder: Path, make: Make, held: int, *, name: str, note: Callable[[str
         if seal_path(folder).exists():
             note(f"cached {name} is damaged: made again")
         _remove(folder)
-    with published(folder) as beside:
+    with published(folder, note=note) as beside:
         make(beside, held)
         seal(beside, name=folder)
 

@@ -6,6 +6,7 @@ import glob
 import re
 import shutil
 import tempfile
+import warnings
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from compress.core.paths import refuse_existing, unwritable
 from compress.core.renames import exchange, rename_new, sync_path, sync_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from compress.core.locks import Hold
 
@@ -28,11 +29,22 @@ _OLD = "old"
 
 
 @contextmanager
-def published(target: Path, *, replace: bool = False) -> Iterator[Path]:
-    """A new folder beside `target`, renamed to it when the block ends well, and gone otherwise.
+def published(
+    target: Path, *, replace: bool = False, note: Callable[[str], None] = warnings.warn
+) -> Iterator[Path]:
+    """Make a new folder beside `target`, renamed to it when the block ends well, and gone otherwise.
 
     All of it is on the disk before it gets its name. With `replace` the two folders exchange their names
-    in one step where the system can, so that a kill leaves the old or the new one.
+    in one step where the system can, so that a kill leaves the old or the new one. Once the folder has
+    its name nothing fails any more: who is told of a failure can run again without `replace`.
+
+    Args:
+        target: The folder's name in the end.
+        replace: Whether an artifact that is there may be replaced.
+        note: Says a sentence to the user.
+
+    Yields:
+        The new folder, to be filled.
 
     Raises:
         CompressError: `target` exists (also if it was made meanwhile) and `replace` is false, cannot be
@@ -50,12 +62,12 @@ def published(target: Path, *, replace: bool = False) -> Iterator[Path]:
         beside.chmod(0o755)
         sync_tree(beside)
         _put(beside, target, replace=replace)
-        sync_path(target.parent)
     except OSError as error:
         raise unwritable(target, error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
         hold.release()
+    _sync_name(target, note)
 
 
 def finished_name(name: str) -> str | None:
@@ -102,6 +114,15 @@ def _put(beside: Path, target: Path, *, replace: bool) -> None:
             refuse_existing(target, replace=replace)
         if _replace(beside, target):
             return
+
+
+def _sync_name(target: Path, note: Callable[[str], None]) -> None:
+    """Wait until the name of a finished folder is on the disk; say so where the disk does not confirm it."""
+    try:
+        sync_path(target.parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        note(f"{target} is complete, but a loss of power now may undo its name: {reason}")
 
 
 def _replace(beside: Path, target: Path) -> bool:

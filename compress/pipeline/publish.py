@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from compress.core.copies import clone_or_copy
@@ -30,6 +31,7 @@ def publish(
     documents: Callable[[Path], Mapping[str, str]],
     seal: Callable[[Path], None],
     replace: bool,
+    note: Callable[[str], None] = warnings.warn,
 ) -> None:
     """Copy an artifact to `target`, add the `documents` made for it, let `seal` write the manifest over
     all of it, and rename.
@@ -44,7 +46,7 @@ def publish(
     _refuse_damaged(source)
     names = [name for name in folder_files(source) if name.as_posix() not in _PRIVATE]
     refuse_output(target, sum((source / name).stat().st_size for name in names))
-    with published(target, replace=replace) as beside:
+    with published(target, replace=replace, note=note) as beside:
         for name in names:
             (beside / name).parent.mkdir(parents=True, exist_ok=True)
             clone_or_copy(source / name, beside / name)

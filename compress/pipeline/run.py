@@ -111,7 +111,7 @@ def execute(plan: Plan, *, progress: Progress, render: Render) -> Outcome:
     missed = code in (ExitCode.BUDGET_MISSED, ExitCode.INCONCLUSIVE)
     folder = cache_folder() / "failed" / plan.out.name if missed else plan.out
     with progress.track("keep the artifact" if missed else "publish"):
-        _publish(plan, folder, artifact, recipe, report, found, render, replace=missed)
+        _publish(plan, folder, artifact, recipe, report, found, render, replace=missed, note=progress.note)
     return Outcome(
         folder=folder if not missed or plan.settings.values.keep_failed else None,
         kept=folder if missed else None,
@@ -270,6 +270,7 @@ def _publish(
     render: Render,
     *,
     replace: bool,
+    note: Callable[[str], None],
 ) -> None:
     def seal(beside: Path) -> None:
         write_manifest(
@@ -289,4 +290,5 @@ def _publish(
         documents=lambda beside: render(report, found, beside),
         seal=seal,
         replace=replace or plan.settings.values.overwrite,
+        note=note,
     )

@@ -134,7 +134,7 @@ class Job:
 
             progress.note("publishing")
             last = applied.made[-1].artifact.folder
-            publish(last, out, documents=lambda beside: {}, seal=seal, replace=overwrite)
+            publish(last, out, documents=lambda beside: {}, seal=seal, replace=overwrite, note=progress.note)
 
 
 class Blocks:

@@ -1,6 +1,8 @@
 """One publishes, others refuse, and a kill leaves the old folder or the new one."""
 
+import errno
 import multiprocessing
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -162,3 +164,35 @@ def test_folders_of_a_user_with_like_names_stay(tmp_path):
     with published(tmp_path / "out"):
         pass
     assert len(list(tmp_path.iterdir())) == 5
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_finished_folder_stays_finished_though_its_name_could_not_be_synced(
+    tmp_path, monkeypatch, system, replace
+):
+    target, notes, sync = tmp_path / "out", [], renames.sync_path
+    if replace:
+        artifact(target, "old")
+
+    def fails_at_the_parent(path):
+        if path == tmp_path:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(path)
+
+    monkeypatch.setattr(publication, "sync_path", fails_at_the_parent)
+    with published(target, replace=replace, note=notes.append) as beside:
+        (beside / MANIFEST).write_text("new")
+    assert text_of(target) == "new"
+    assert notes == [
+        f"{target} is complete, but a loss of power now may undo its name: No space left on device"
+    ]
+
+
+def test_nothing_is_published_that_could_not_be_synced(tmp_path, monkeypatch):
+    def fails(folder):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(publication, "sync_tree", fails)
+    with pytest.raises(CompressError, match="disk-fault"), published(tmp_path / "out") as beside:
+        (beside / MANIFEST).write_text("new")
+    assert not list(tmp_path.iterdir())
