@@ -1,12 +1,14 @@
 """Fail writes with ENOSPC or EIO, one run at a time, and see how it ends and what the next run makes of it.
 
-    python -m tests.bench.reliability.disk_full [--faults 200] [--seed 0]
+    python -m tests.bench.reliability.disk_full [--faults 200] [--reads 40]
 
 A library that is preloaded (`faults.c`, built by gcc) counts what a run writes below one folder, which holds
 the cache, the output and all temporary files: openings that create, writes, truncations, syncs, links and
 renames, in every process. Then runs are made to fail at writes spread evenly over all of them, in turn with a
 full disk, which stays full, and with one error of input or output. Each must end with exit code 2 and a line
 that says so, and the next run, which nothing disturbs, with the same bytes as one that was never disturbed.
+Reads fail one at a time, with an error of input or output; where one hits the check of a finished step that
+step is made again, so that exit code 0 is as good.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ _CODES = ("error[no-space]", "error[disk-fault]")
 
 @dataclass
 class Count:
-    """What was seen. `exit_2` is to be `faults` (or `finished`, where the fault was of no consequence)."""
+    """What was seen. `exit_2` and `finished` (where the fault was of no consequence) are to be `faults`."""
 
     faults: int = 0
     exit_2: int = 0
@@ -40,7 +42,7 @@ class Count:
     other_exits: list[str] = field(default_factory=list)
     untold: list[str] = field(default_factory=list)
     differing: int = 0
-    resumed_failed: int = 0
+    resumed_failed: list[str] = field(default_factory=list)
 
 
 class Faults:
@@ -48,16 +50,16 @@ class Faults:
 
     def __init__(self, path: Path) -> None:
         with path.open("r+b") as stream:
-            self._memory = mmap.mmap(stream.fileno(), 24)
+            self._memory = mmap.mmap(stream.fileno(), 32)
 
-    def set(self, at: int, number: int = 0) -> None:
-        """Count from 0, and fail the write `at` (0: none)."""
-        self._memory[:] = struct.pack("3q", 0, at, number)
+    def set(self, at: int, number: int = 0, *, reads: bool = False) -> None:
+        """Count writes (or reads) from 0, and let the one at `at` fail (0: none)."""
+        self._memory[:] = struct.pack("4q", 0, at, number, reads)
 
     @property
-    def writes(self) -> int:
-        """How many writes there were since."""
-        return int(struct.unpack("3q", self._memory[:])[0])
+    def calls(self) -> int:
+        """How many writes (or reads) there were since."""
+        return int(struct.unpack("4q", self._memory[:])[0])
 
 
 def run(job: jobs.Job, root: Path) -> int:
@@ -78,25 +80,35 @@ def empty(root: Path) -> None:
     log_of(root).write_text("")
 
 
-def disturb(
-    job: jobs.Job, root: Path, faults: Faults, at: int, number: int, count: Count, expected: str
-) -> None:
-    """Run a job whose write `at` fails, and once more undisturbed."""
+@dataclass(frozen=True)
+class Fault:
+    """The write (or read) `at` fails with the errno `number`."""
+
+    at: int
+    number: int
+    reads: bool = False
+
+    def __str__(self) -> str:
+        return f"{errno.errorcode[self.number]} at {'read' if self.reads else 'write'} {self.at}"
+
+
+def disturb(job: jobs.Job, root: Path, faults: Faults, fault: Fault, count: Count, expected: str) -> None:
+    """Run a job with a fault, and once more undisturbed."""
     empty(root)
-    faults.set(at, number)
+    faults.set(fault.at, fault.number, reads=fault.reads)
     code = run(job, root)
     faults.set(0)
     said = log_of(root).read_text()
     count.faults += 1
     count.exit_2 += code == 2
     count.finished += code == 0
-    where = f"{job.kind} {errno.errorcode[number]} at write {at}: exit {code}"
+    where = f"{job.kind} {fault}: exit {code}"
     if code not in (0, 2):
         count.other_exits.append(f"{where}: {last(said)}")
     elif code == 2 and not any(line.startswith(_CODES) for line in said.splitlines()):
         count.untold.append(f"{where}: {last(said)}")
-    if code != 0:
-        count.resumed_failed += run(job, root) != 0
+    if code != 0 and run(job, root) != 0:
+        count.resumed_failed.append(f"{where}: {last(said)}; then {last(log_of(root).read_text())}")
     out = root / "artifacts" / "out"
     count.differing += not out.exists() or folder_digest(out) != expected
 
@@ -110,24 +122,34 @@ def last(text: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--faults", type=int, default=200)
+    parser.add_argument("--reads", type=int, default=40)
     options = parser.parse_args()
     if "FAULTS_CONTROL" not in os.environ:
         sys.exit(preloaded())
     root = Path(os.environ["FAULTS_FOLDER"])
-    faults, count = Faults(Path(os.environ["FAULTS_CONTROL"])), Count()
+    faults = Faults(Path(os.environ["FAULTS_CONTROL"]))
     found = jobs.prepare(root.parent / "models")
     os.environ["TMPDIR"] = tempfile.tempdir = str(root / "tmp")
-    for job in found.values():
-        empty(root)
-        faults.set(0)
-        assert run(job, root) == 0, log_of(root).read_text()
-        writes, expected = faults.writes, folder_digest(root / "artifacts" / "out")
-        each = options.faults // len(found)
-        print(f"{job.kind}: {writes} writes", flush=True)
-        for number in range(each):
-            at = 1 + number * (writes - 1) // max(each - 1, 1)
-            disturb(job, root, faults, at, _ERRORS[number % 2], count, expected)
-    print(count)
+    for name, reads, total in (("writes", False, options.faults), ("reads", True, options.reads)):
+        count = Count()
+        for job in found.values():
+            all_over(job, root, faults, count, total=total // len(found), reads=reads)
+        print(name, count, flush=True)
+
+
+def all_over(job: jobs.Job, root: Path, faults: Faults, count: Count, *, total: int, reads: bool) -> None:
+    """Spread faults evenly over all writes (or reads) of a job."""
+    empty(root)
+    faults.set(0, reads=reads)
+    assert run(job, root) == 0, log_of(root).read_text()
+    calls, expected = faults.calls, folder_digest(root / "artifacts" / "out")
+    print(f"{job.kind}: {calls} {'reads' if reads else 'writes'}", flush=True)
+    for number in range(total):
+        at = 1 + number * (calls - 1) // max(total - 1, 1)
+        fault = Fault(at, errno.EIO if reads else _ERRORS[number % 2], reads)
+        disturb(job, root, faults, fault, count, expected)
+        if number % 10 == 9:
+            print(count, flush=True)
 
 
 def preloaded() -> int:
@@ -137,7 +159,7 @@ def preloaded() -> int:
         library, control, root = folder / "faults.so", folder / "control", folder / "disk"
         source = Path(__file__).with_name("faults.c")
         subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-        control.write_bytes(bytes(24))
+        control.write_bytes(bytes(32))
         (root / "tmp").mkdir(parents=True)
         environment = os.environ | {
             "LD_PRELOAD": str(library), "FAULTS_CONTROL": str(control), "FAULTS_FOLDER": str(root),

@@ -96,7 +96,9 @@ def main() -> None:
             files = [path for path in cache.rglob("*") if path.is_file() and path.stat().st_size]
             flip(randomness.choice(sorted(files)), randomness)
             check(found[kind], root / kind, count, expected=expected[kind])
-    print(count)
+            if number % 20 == 19:
+                print(count, flush=True)
+    print("all", count)
 
 
 if __name__ == "__main__":

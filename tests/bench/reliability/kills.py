@@ -143,6 +143,7 @@ def from_nothing(job: jobs.Job, root: Path, kills: int, randomness: random.Rando
             alive = chain.kill(randomness.uniform(0, LATEST * seconds), group=randomness.random() < 0.5)
         chain.finish() if alive else chain.look_after()
         shutil.rmtree(chain.root)
+        print(job.kind, count, flush=True)
     return count
 
 
