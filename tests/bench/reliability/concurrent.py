@@ -173,7 +173,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        print("steps that only write", rounds(root / "fake", options.processes, options.rounds), flush=True)
+        if options.rounds:
+            print(
+                "steps that only write", rounds(root / "fake", options.processes, options.rounds), flush=True
+            )
         if options.real:
             print("GPTQ", real_rounds(root / "real", options.processes, options.real), flush=True)
 
