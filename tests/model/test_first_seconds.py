@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,3 +72,12 @@ def test_a_path_where_nothing_is(cli, model, said):
         called = cli(verb, model)
         assert called.code == ExitCode.USER
         assert said in called.err
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_an_artifact_that_has_no_room_on_its_disk(cli, tiny_models, monkeypatch, command):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    called = cli(command, tiny_models("bert"))
+    assert called.code == ExitCode.USER
+    assert "error[no-space]: the artifact needs about" in called.err
+    assert "--out" in called.err

@@ -16,11 +16,22 @@ pytestmark = pytest.mark.model
 
 
 def test_equal_runs_at_once_make_each_step_once_and_one_publishes():
-    words = [sys.executable, "-m", "tests.bench.reliability.concurrent", "--processes", "4", "--rounds", "3"]
-    found = subprocess.run([*words, "--real", "0"], check=True, capture_output=True, text=True, timeout=300)
-    assert found.stdout.strip().endswith(
+    assert at_once("--processes", "4", "--rounds", "3", "--real", "0") == (
         "Count(rounds=3, runs=12, published=3, made=6, errors=0, differing=0, deadlocks=0, litter=0)"
     )
+
+
+def test_equal_gptq_runs_at_once_share_one_step():
+    assert at_once("--processes", "3", "--rounds", "0", "--real", "1") == (
+        "Count(rounds=1, runs=3, published=3, made=1, errors=0, differing=0, deadlocks=0, litter=0)"
+    )
+
+
+def at_once(*flags):
+    """Run the script of equal runs at once; its counts."""
+    words = [sys.executable, "-m", "tests.bench.reliability.concurrent", *flags]
+    script = subprocess.run(words, check=True, capture_output=True, text=True, timeout=300)
+    return f"Count({script.stdout.strip().rpartition('Count(')[2]}"
 
 
 def test_no_flip_in_the_cache_is_published(tmp_path, monkeypatch):

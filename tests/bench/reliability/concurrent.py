@@ -91,7 +91,7 @@ def take_part(root: Path, number: int, *, model: Path) -> str:
             steps=cache_folder() / "steps", rows=rows, rows_digest=write_rows([], rows),
             profile=load_profile("cpu"), progress=Silent(), seed=number, processor=model,
         )  # fmt: skip
-        made = executor.apply(recipe, source, digest="digest").made
+        made = executor.apply(recipe, source, digest=f"model {number}").made
         try:
             publish(
                 made[-1].artifact.folder, root / "artifacts" / str(number),
