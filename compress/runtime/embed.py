@@ -11,6 +11,7 @@ import numpy as np
 from compress.core.errors import CompressError
 from compress.core.paths import contained
 from compress.core.regular_files import read_bytes
+from compress.core.sentence import module_kind
 from compress.core.visible import visible
 from compress.runtime.files import read_modules, read_settings
 from compress.runtime.outputs import hidden_of
@@ -140,23 +141,23 @@ def load_head(folder: Path) -> Head:
     """
     modules = []
     for entry in read_modules(folder):
-        kind = entry.type.rpartition(".")[2]
-        if kind not in ("Transformer", "Dropout"):
-            modules.append(_module(kind, contained(folder, entry.path), model=folder))
+        if module_kind(entry.type) not in ("Transformer", "Dropout"):
+            modules.append(_module(entry.type, contained(folder, entry.path), model=folder))
     use = read_settings(folder / "config_sentence_transformers.json")
     similarity = use.get("similarity_fn_name") or "cosine"
     return Head(tuple(modules), width=use.get("truncate_dim"), similarity=similarity)
 
 
-def _module(kind: str, folder: Path, *, model: Path) -> Module:
+def _module(name: str, folder: Path, *, model: Path) -> Module:
     kinds: dict[str, Callable[[Path], Module]] = {
         "Pooling": partial(Pooling, model=model),
         "Dense": Dense,
         "Normalize": Normalize,
         "LayerNorm": LayerNorm,
     }
-    if kind not in kinds:
-        message = f"modules.json has a module '{kind}', which is not supported"
+    kind = module_kind(name)
+    if kind is None or kind not in kinds:
+        message = f"modules.json has a module '{name}', which is not supported"
         raise CompressError("module-unsupported", message, hint=f"supported: {', '.join(kinds)}")
     return kinds[kind](folder)
 
