@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _MISSING = {
     "canine": "it joins characters in groups, whose number torch's exporter cannot keep open",
-    "cpmant": "it puts a prompt of its own before the text, and torch's exporter fixes the length of the text",
+    "cpmant": "it puts a prompt of its own before the text, whose length torch's exporter then fixes",
     "funnel": "it pools the text between blocks, and torch's exporter fixes the length of the text",
     "longformer": "it parts the text into windows, whose number torch's exporter cannot keep open",
     "mamba": "its recurrence walks over the tokens in Python, and torch's exporter fixes their number",
@@ -26,7 +26,7 @@ _MISSING = {
 
 
 _BATCHES = {
-    "pixtral": "it joins the patches of all pictures to one sequence, and torch's exporter fixes their number",
+    "pixtral": "it joins the patches of all pictures, whose number torch's exporter then fixes",
 }
 
 _RANDOM = {"vit_mae": "it hides a random part of each picture"}

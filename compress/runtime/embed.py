@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from compress.runtime.outputs import hidden_of
 from compress.runtime.pooling import pool, pooling_modes, refuse_unknown_modes
 from compress.runtime.prompt import prompt_length
 from compress.runtime.schemas import LayerConfig, PoolingConfig
+from compress.runtime.text import default_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +63,13 @@ class Head:
             vectors = plain_embedding(outputs, feeds)
         vectors = vectors[..., : self.width].astype(np.float32, copy=False)
         return unit(vectors) if normalize else vectors
+
+    def after_prompt(self, tokens: int) -> Head:
+        """Give the same modules for texts behind a prompt of so many tokens."""
+        modules = (
+            module.after_prompt(tokens) if isinstance(module, Pooling) else module for module in self.modules
+        )
+        return replace(self, modules=tuple(modules))
 
     def similarities(self, outputs: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray]) -> np.ndarray:
         """Compare the first half of a batch with the second: float64 (B / 2,), larger for what is alike."""
@@ -165,14 +174,21 @@ def _module(name: str, folder: Path, *, model: Path) -> Module:
 class Pooling:
     """Tokens to one vector; concatenates if there are several modes.
 
-    `model` is the folder of the whole model, whose default prompt may be left out (`include_prompt`).
+    `model` is the folder of the whole model, whose prompt may be left out (`include_prompt`).
     """
 
     def __init__(self, folder: Path, *, model: Path) -> None:
         config = read_settings(folder / "config.json", PoolingConfig)
         self._modes = pooling_modes(config)
         refuse_unknown_modes(self._modes)
-        self._skipped = 0 if config.get("include_prompt", True) else prompt_length(model)
+        self._leaves_out = config.get("include_prompt") is False
+        self._skipped = prompt_length(model, default_prompt(model)) if self._leaves_out else 0
+
+    def after_prompt(self, tokens: int) -> Pooling:
+        """Give the same pooling for texts behind a prompt of so many tokens."""
+        other = copy(self)
+        other._skipped = tokens if self._leaves_out else 0
+        return other
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """Add `sentence_embedding`."""
