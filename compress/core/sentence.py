@@ -18,3 +18,12 @@ def transformer_settings(folder: Path) -> Path:
     """Find the settings of the Transformer in `folder`: its longest text, whether it lower-cases."""
     present = (folder / name for name in _TRANSFORMER if (folder / name).exists())
     return next(present, folder / _TRANSFORMER[0])
+
+
+def module_kind(path: str) -> str | None:
+    """Name the class of a module that `modules.json` lists by its dotted `path`.
+
+    None where it is not of sentence-transformers itself: another package's `Pooling` may do anything.
+    """
+    package, _, kind = path.rpartition(".")
+    return kind if package.partition(".")[0] == "sentence_transformers" else None

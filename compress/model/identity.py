@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from compress.core.errors import CompressError
 from compress.model.account import take_account
 from compress.model.complete import refuse_incomplete, refuse_misshapen, refuse_unknown
+from compress.model.dry_run import refuse_unrunnable
 from compress.model.inputs import inputs_of
 from compress.model.load import empty_whole
 from compress.model.outputs import refuse_outputs
 from compress.model.parts import module_names, running_part
+from compress.model.traceable import refuse_grouped_experts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,10 +49,13 @@ def check_identity(model: Model, *, note: Callable[[str], None]) -> None:
         raise CompressError("task-unsupported", message, hint=hint)
     part = running_part(module, task)
     if task != "text-generation":
-        inputs_of(part, model.folder)
+        sample = inputs_of(part, model.folder).sample(batch=1, length=16, seed=0)
         refuse_outputs(part, task)
+        refuse_grouped_experts(part)
     else:
         _refuse_reading_ahead(module)
+        sample = {"input_ids": torch.zeros(1, 16, dtype=torch.int64)}
+    refuse_unrunnable(part, sample, folder=model.folder, task=task)
     _refuse_without_padding(module, task)
     if left_out := {name: tensors[name].elements for name in account.unused} | idle:
         note(f"left out, as {task} does not use it: {module_names(left_out)}")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from compress.core.errors import CompressError
 from compress.core.paths import contained
 from compress.core.regular_files import read_json
-from compress.core.sentence import transformer_settings
+from compress.core.sentence import module_kind, transformer_settings
 from compress.core.visible import visible
 
 if TYPE_CHECKING:
@@ -188,11 +188,10 @@ def _modules(folder: Path) -> list[SentenceModule]:
     """Read the modules; the first is the Transformer."""
     modules = []
     for position, entry in enumerate(_entries(folder)):
-        package, _, kind = entry.type.rpartition(".")
-        known = package.partition(".")[0] == "sentence_transformers"
-        expected = kind == "Transformer" if position == 0 else kind in _SETTINGS
-        if not (known and expected):
-            raise _unsupported(entry.type, kind)
+        kind = module_kind(entry.type)
+        supported = ("Transformer",) if position == 0 else _SETTINGS
+        if kind is None or kind not in supported:
+            raise _unsupported(entry.type)
         path = contained(folder, entry.path)
         config = path / "config.json"
         settings = read_json(config, code="config-invalid") if position and config.exists() else {}
@@ -211,7 +210,8 @@ def _entries(folder: Path) -> list[_Entry]:
     return sorted(entries, key=lambda entry: entry.idx)
 
 
-def _unsupported(name: str, kind: str) -> CompressError:
+def _unsupported(name: str) -> CompressError:
+    kind = name.rpartition(".")[2]
     meaning = f": {_OTHERS[kind]}" if kind in _OTHERS else ""
     message = f"modules.json has a module '{visible(name)}', which is not supported{meaning}"
     return CompressError(

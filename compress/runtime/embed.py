@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,14 @@ import numpy as np
 from compress.core.errors import CompressError
 from compress.core.paths import contained
 from compress.core.regular_files import read_bytes
+from compress.core.sentence import module_kind
 from compress.core.visible import visible
 from compress.runtime.files import read_modules, read_settings
 from compress.runtime.outputs import hidden_of
 from compress.runtime.pooling import pool, pooling_modes, refuse_unknown_modes
 from compress.runtime.prompt import prompt_length
 from compress.runtime.schemas import LayerConfig, PoolingConfig
+from compress.runtime.text import default_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -60,6 +63,13 @@ class Head:
             vectors = plain_embedding(outputs, feeds)
         vectors = vectors[..., : self.width].astype(np.float32, copy=False)
         return unit(vectors) if normalize else vectors
+
+    def after_prompt(self, tokens: int) -> Head:
+        """Give the same modules for texts behind a prompt of so many tokens."""
+        modules = (
+            module.after_prompt(tokens) if isinstance(module, Pooling) else module for module in self.modules
+        )
+        return replace(self, modules=tuple(modules))
 
     def similarities(self, outputs: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray]) -> np.ndarray:
         """Compare the first half of a batch with the second: float64 (B / 2,), larger for what is alike."""
@@ -140,23 +150,23 @@ def load_head(folder: Path) -> Head:
     """
     modules = []
     for entry in read_modules(folder):
-        kind = entry.type.rpartition(".")[2]
-        if kind not in ("Transformer", "Dropout"):
-            modules.append(_module(kind, contained(folder, entry.path), model=folder))
+        if module_kind(entry.type) not in ("Transformer", "Dropout"):
+            modules.append(_module(entry.type, contained(folder, entry.path), model=folder))
     use = read_settings(folder / "config_sentence_transformers.json")
     similarity = use.get("similarity_fn_name") or "cosine"
     return Head(tuple(modules), width=use.get("truncate_dim"), similarity=similarity)
 
 
-def _module(kind: str, folder: Path, *, model: Path) -> Module:
+def _module(name: str, folder: Path, *, model: Path) -> Module:
     kinds: dict[str, Callable[[Path], Module]] = {
         "Pooling": partial(Pooling, model=model),
         "Dense": Dense,
         "Normalize": Normalize,
         "LayerNorm": LayerNorm,
     }
-    if kind not in kinds:
-        message = f"modules.json has a module '{kind}', which is not supported"
+    kind = module_kind(name)
+    if kind is None or kind not in kinds:
+        message = f"modules.json has a module '{name}', which is not supported"
         raise CompressError("module-unsupported", message, hint=f"supported: {', '.join(kinds)}")
     return kinds[kind](folder)
 
@@ -164,14 +174,21 @@ def _module(kind: str, folder: Path, *, model: Path) -> Module:
 class Pooling:
     """Tokens to one vector; concatenates if there are several modes.
 
-    `model` is the folder of the whole model, whose default prompt may be left out (`include_prompt`).
+    `model` is the folder of the whole model, whose prompt may be left out (`include_prompt`).
     """
 
     def __init__(self, folder: Path, *, model: Path) -> None:
         config = read_settings(folder / "config.json", PoolingConfig)
         self._modes = pooling_modes(config)
         refuse_unknown_modes(self._modes)
-        self._skipped = 0 if config.get("include_prompt", True) else prompt_length(model)
+        self._leaves_out = config.get("include_prompt") is False
+        self._skipped = prompt_length(model, default_prompt(model)) if self._leaves_out else 0
+
+    def after_prompt(self, tokens: int) -> Pooling:
+        """Give the same pooling for texts behind a prompt of so many tokens."""
+        other = copy(self)
+        other._skipped = tokens if self._leaves_out else 0
+        return other
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """Add `sentence_embedding`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from compress.runtime.engine import Engine
 from compress.runtime.files import read_settings, refuse_repository_code
 from compress.runtime.generate import LoadedDecoder, load_decoder
 from compress.runtime.preprocess import load_preprocessor
+from compress.runtime.prompt import named_prompt, prompt_length
 from compress.runtime.text import TextPreprocessor
 
 if TYPE_CHECKING:
@@ -114,18 +116,40 @@ class LoadedModel:
         read = [row[:1] for row in text.windows(rows)] if text.cuts else text.windows(rows)
         return sum(len(window) for windows in read for window in windows)
 
-    def encode(self, items: Any, *, batch_size: int = 32, normalize: bool | None = None) -> np.ndarray:
-        """Embeddings (N, D) float32 of texts, pictures or sounds; of one item (D,).
+    def encode(
+        self,
+        items: Any,
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        normalize: bool | None = None,
+    ) -> np.ndarray:
+        """Embed texts, pictures or sounds.
 
         Pooling and normalization are those of the model's sentence-transformers files; a bare encoder
-        of text gives the mean over its tokens. `normalize` True or False wins over the files.
+        of text gives the mean over its tokens.
+
+        Args:
+            items: a list of several, or one.
+            prompt_name: which of the prompts in the model's files stands before each text; None takes its
+                default prompt.
+            prompt: words that stand there instead, whatever `prompt_name` is; empty for none.
+            batch_size: items that are run at once.
+            normalize: True or False wins over the files.
+
+        Returns:
+            (N, D) float32, or (D,) of one item.
 
         Raises:
-            CompressError: the model's task is another, or an item cannot be read.
+            CompressError: the model's task is another, it has no such prompt, or an item cannot be read.
         """
         self._expect("encode", ("feature-extraction",))
         rows, one = self._rows(items)
-        vectors = answers.embeddings(self._engine, rows, batch_size, head=self._head, normalize=normalize)
+        if prompt is None and prompt_name is not None:
+            prompt = named_prompt(self._engine.folder, prompt_name)
+        engine, head = (self._engine, self._head) if prompt is None else self._prompted(prompt)
+        vectors = answers.embeddings(engine, rows, batch_size, head=head, normalize=normalize)
         return np.asarray(vectors[0]) if one else vectors
 
     def classify(self, items: Any, *, batch_size: int = 32) -> Any:
@@ -164,6 +188,15 @@ class LoadedModel:
         rows, one = self._rows(items)
         found = kinds[self.task](self._engine, rows, batch_size)
         return found[0] if one else found
+
+    def _prompted(self, prompt: str) -> tuple[Engine, Head]:
+        """Put a prompt before each text, and pool as the model's files say of prompts."""
+        text = self._engine.preprocessor
+        if not isinstance(text, TextPreprocessor):
+            message = f"prompts are for texts, and this model reads {text.modality}"
+            raise CompressError("prompt-unsupported", message, hint="leave prompt and prompt_name out")
+        engine = replace(self._engine, preprocessor=text.with_prefix(prompt))
+        return engine, self._head.after_prompt(prompt_length(engine.folder, prompt))
 
     def _expect(self, method: str, tasks: tuple[str, ...]) -> None:
         if self.task not in tasks:

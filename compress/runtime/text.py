@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,13 @@ class TextPreprocessor:
         """Called with how many texts of a batch lose something, and the limit in tokens."""
         self._beyond = settings.rows is not None and largest_id(tokenizer) >= settings.rows
         self._cut()
+
+    def with_prefix(self, prefix: str) -> TextPreprocessor:
+        """Give the same preprocessor with other words before each text."""
+        settings = replace(self.settings, prefix=prefix)
+        other = TextPreprocessor(self.tokenizer, settings=settings, inputs=self._inputs)
+        other.on_cut = self.on_cut
+        return other
 
     def feeds(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         """Arrays (batch, longest row) by input name, padded where `attention_mask` is 0."""

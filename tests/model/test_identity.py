@@ -72,6 +72,22 @@ VITS = {
     "prior_encoder_num_flows": 1, "prior_encoder_num_wavenet_layers": 1,
 }  # fmt: skip
 
+SPEECH = {
+    "vocab_size": 160, "hidden_size": 32, "encoder_layers": 1, "decoder_layers": 1,
+    "encoder_linear_units": 64, "decoder_linear_units": 64, "num_mel_bins": 16,
+    "speech_decoder_postnet_units": 32, "duration_predictor_channels": 32, "energy_predictor_channels": 32, "pitch_predictor_channels": 32,
+}  # fmt: skip
+HIERA = {
+    "image_size": [64, 64], "embed_dim": 16, "depths": [1, 1], "num_heads": [1, 2], "num_layers": 2,
+    "patch_stride": [4, 4], "masked_unit_size": [8, 8], "query_stride": [2, 2], "num_query_pool": 1,
+}  # fmt: skip
+
+
+def small_pictures(architecture, config):
+    """A model whose processor makes pictures of 32 x 32 pixels."""
+    return lambda folder: save(folder, architecture, config, processor=tiny.image_processor)
+
+
 REFUSED = {
     "BartModel": (lambda folder: save(folder, "BartModel", tiny.BART), "an encoder and a decoder"),
     "MarianMTModel": (lambda folder: save(folder, "MarianMTModel", MARIAN), "an encoder and a decoder"),
@@ -93,6 +109,16 @@ REFUSED = {
         "use_bidirectional_attention",
     ),
     "XmodModel": (lambda folder: save(folder, "XmodModel", SIZES), "the language of each text"),
+    "FastSpeech2ConformerModel": (
+        lambda folder: save(folder, "FastSpeech2ConformerModel", SPEECH),
+        "the encoder of FastSpeech2ConformerModel cannot run by itself",
+    ),
+    "ViT": (small_pictures("ViTForImageClassification", {**tiny._VIT, "image_size": 64}), "(1, 3, 32, 32)"),
+    "Hiera": (small_pictures("HieraForImageClassification", HIERA), "(1, 3, 32, 32)"),
+    "MixtralModel": (
+        lambda folder: save(folder, "MixtralModel", tiny.CACHED["mixtral"][1]),
+        "multiplies its experts (MixtralExperts) by grouped_mm",
+    ),
     "timm": (timm, "timm library"),
     "padding": (classifier_without_padding, "no pad_token_id"),
 }

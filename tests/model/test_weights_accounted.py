@@ -59,6 +59,34 @@ def test_a_decoders_layer_beyond_the_configuration_is_refused_by_plan(cli, tiny_
     assert "model.layers.1." in called.err
 
 
+@pytest.mark.parametrize("recipe", ["gptq-int4", "round-int8"])
+@pytest.mark.parametrize(
+    ("damage", "code", "name"),
+    [
+        (lambda folder: configure(folder, num_hidden_layers=1), "weights-unexpected", "model.layers.1."),
+        (
+            lambda folder: rewrite(folder, without("layers.1.self_attn.k_proj")),
+            "weights-missing",
+            "model.layers.1.self_attn.k_proj.weight",
+        ),
+    ],
+)
+def test_a_decoder_is_looked_at_before_anything_is_calibrated(
+    recipe, damage, code, name, cli, tiny_copy, monkeypatch
+):
+    def prepare(*args, **kwargs):
+        raise AssertionError("rows were drawn for calibration")
+
+    monkeypatch.setattr("compress.pipeline.run.prepare_items", prepare)
+    folder = tiny_copy("llama-wide")
+    damage(folder)
+    for verb in ("plan", "run"):
+        called = cli(verb, folder, "--recipe", recipe)
+        assert called.code == 2, called.err
+        assert code in called.err
+        assert name in called.err
+
+
 def test_a_classifier_without_its_pooler_is_refused_by_plan_and_by_loading(cli, tiny_copy):
     folder = tiny_copy("bert-classifier")
     rewrite(folder, without("pooler"))

@@ -14,6 +14,7 @@ from compress.core.artifact import Artifact, ArtifactKind, Context
 from compress.core.config import Frozen
 from compress.core.errors import CompressError
 from compress.core.paths import contained
+from compress.core.sentence import module_kind
 from compress.model.healing.batches import Batch, batch_of, divided
 from compress.model.healing.head import Heads, find_head
 from compress.model.healing.loop import Healer, Schedule, take_fastest
@@ -23,8 +24,10 @@ from compress.model.healing.weights import write_trained
 from compress.model.inputs import inputs_of
 from compress.model.load import load_module
 from compress.passes.healing import CAUSAL, WIDE, Texts, labels_of, shared_vocabulary
-from compress.runtime.files import read_json, read_settings
+from compress.runtime.files import read_modules, read_settings
 from compress.runtime.pooling import pooling_modes
+from compress.runtime.schemas import PoolingConfig
+from compress.runtime.text import default_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,11 +129,11 @@ def _healer(
     teacher: torch.nn.Module,
     batches: Sequence[Batch],
 ) -> Healer:
+    pooling = _pooling(artifact)
     held_out, batches = divided(batches, long=artifact.task in WIDE)
     if not batches:
         message = "there are too few rows to learn from: not two batches"
         raise CompressError("data-too-small", message, hint="give more text with --calibration")
-    pooling = _pooling(artifact)
     states = artifact.task not in _WITHOUT_STATES
     small = sum(one.numel() for one in student.parameters()) <= _SMALL
     losses = _losses(artifact, context, student, teacher, batches[0])
@@ -177,12 +180,19 @@ def _losses(
 
 
 def _pooling(artifact: Artifact) -> tuple[str, ...]:
-    """The modes of the Pooling module; none where hidden states are used as they come."""
-    entries = read_json(artifact.folder / "modules.json") or []
-    for entry in entries:
-        if str(entry["type"]).endswith(".Pooling"):
-            folder = contained(artifact.folder, entry.get("path") or "")
-            return pooling_modes(read_settings(folder / "config.json"))
+    """The modes of the Pooling module; none where hidden states are used as they come.
+
+    Raises:
+        CompressError: it leaves the tokens of a prompt out, which the loss would count.
+    """
+    for entry in read_modules(artifact.folder):
+        if module_kind(entry.type) == "Pooling":
+            settings = read_settings(contained(artifact.folder, entry.path) / "config.json", PoolingConfig)
+            if settings.get("include_prompt") is False and default_prompt(artifact.folder):
+                message = "the model leaves its prompt out of its embeddings (include_prompt is false)"
+                hint = "healing does not support that; choose a recipe without heal"
+                raise CompressError("module-unsupported", message, hint=hint)
+            return pooling_modes(settings)
     return ()
 
 

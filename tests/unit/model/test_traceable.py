@@ -7,7 +7,19 @@ from compress.model.traceable import refuse_untraceable
 
 
 @pytest.mark.parametrize(
-    "kind", ["xlnet", "funnel", "longformer", "mamba", "mamba2", "canine", "rwkv", "nystromformer"]
+    "kind",
+    [
+        "xlnet",
+        "funnel",
+        "longformer",
+        "mamba",
+        "mamba2",
+        "canine",
+        "rwkv",
+        "nystromformer",
+        "cpmant",
+        "pixtral",
+    ],
 )
 def test_what_is_missing_is_said(kind):
     with pytest.raises(CompressError, match=f"'{kind}' models cannot be exported") as caught:

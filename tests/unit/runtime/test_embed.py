@@ -81,7 +81,9 @@ def modules(folder, *entries):
         (folder / path / "config.json").write_text(json.dumps(config))
         if weights:
             save_file(weights, folder / path / "model.safetensors")
-        written.append({"idx": index, "name": str(index), "path": path, "type": f"some.module.{kind}"})
+        written.append(
+            {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        )
     (folder / "modules.json").write_text(json.dumps(written))
     return folder
 
@@ -211,7 +213,7 @@ def test_a_zero_vector_stays_zero():
 
 
 def test_failures_have_a_code(tmp_path):
-    entry = {"idx": 1, "path": "../outside", "type": "x.Dense"}
+    entry = {"idx": 1, "path": "../outside", "type": "sentence_transformers.models.Dense"}
     (tmp_path / "modules.json").write_text(json.dumps([entry]))
     with pytest.raises(CompressError) as error:
         load_head(tmp_path)
@@ -231,4 +233,12 @@ def test_failures_have_a_code(tmp_path):
     assert error.value.code == "pickle-refused"
     with pytest.raises(CompressError) as error:
         pool(np.zeros((1, 1, 1)), np.ones((1, 1)), ("median",))
+    assert error.value.code == "module-unsupported"
+
+
+@pytest.mark.parametrize("name", ["x.Pooling", "Pooling", "not_sentence_transformers.models.Pooling"])
+def test_another_packages_pooling_is_not_that_of_sentence_transformers(tmp_path, name):
+    (tmp_path / "modules.json").write_text(json.dumps([{"idx": 1, "path": "", "type": name}]))
+    with pytest.raises(CompressError, match=name) as error:
+        load_head(tmp_path)
     assert error.value.code == "module-unsupported"
