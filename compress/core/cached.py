@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     Make = Callable[[Path, int], None]
 
 
+class Momentary(str):
+    """A line about this run alone, such as that it waits for another: not one to repeat in the next."""
+
+    __slots__ = ()
+
+
 def take(
     folder: Path,
     make: Make,
@@ -43,11 +49,13 @@ def take(
         A hold that keeps `compress cache clean` from removing the folder until it is released.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    hold = _in_use(folder)
+    hold = use_whole(folder)
     while hold is None:
         lock = folder.with_name(f"{folder.name}.lock")
-        with exclusive(lock, waiting=lambda: note(f"another run makes {name}: waiting for it")) as held:
-            hold = _in_use(folder)  # another process may have made it meanwhile
+        with exclusive(
+            lock, waiting=lambda: note(Momentary(f"another run makes {name}: waiting for it"))
+        ) as held:
+            hold = use_whole(folder)  # another process may have made it meanwhile
             if hold is None:
                 _make(folder, make, held, name=name, note=note)
                 hold = use(folder)
@@ -55,8 +63,12 @@ def take(
     return hold
 
 
-def _in_use(folder: Path) -> Hold | None:
-    """A hold of the folder, if it is whole."""
+def use_whole(folder: Path) -> Hold | None:
+    """Hold a folder that `take` made in an earlier run.
+
+    Returns:
+        The hold; None where there is no such folder, or a file in it is not as it was written.
+    """
     hold = use(folder)
     if hold is not None and not is_sealed(folder):
         hold.release()
@@ -67,7 +79,7 @@ def _in_use(folder: Path) -> Hold | None:
 def _make(folder: Path, make: Make, held: int, *, name: str, note: Callable[[str], None]) -> None:
     if folder.exists() or folder.is_symlink():
         if seal_path(folder).exists():
-            note(f"cached {name} is damaged: made again")
+            note(Momentary(f"cached {name} is damaged: made again"))
         _remove(folder)
     with published(folder, note=note) as beside:
         make(beside, held)

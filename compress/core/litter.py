@@ -31,6 +31,7 @@ FOLDERS = (
     "flat",
     "head",
     "tokenizers",
+    "verdicts",
     "sampled",
     "layers",
     "failed",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from compress.core.cached import take
+from compress.core.cached import Momentary, take
 from compress.core.errors import CompressError
 from compress.core.paths import folder_digest
 from compress.model.account import take_account
@@ -45,7 +45,7 @@ def language_folder(folder: Path, *, cache: Path, note: Callable[[str], None]) -
 
     def make(beside: Path, lock: int) -> None:
         left = _take_out(folder, beside)
-        note(f"its language model alone is taken: {left:,} tensors of other parts are left out")
+        note(Momentary(f"its language model alone is taken: {left:,} tensors of other parts are left out"))
 
     take(target, make, name="language model", note=note).keep()
     return target

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save_file
 
-from compress.core.cached import take
+from compress.core.cached import Momentary, take
 from compress.core.errors import CompressError
 from compress.core.paths import folder_digest
 from compress.model.safety import read_json, write_shard_index
@@ -40,7 +40,11 @@ def mxfp4_folder(folder: Path, *, cache: Path, note: Callable[[str], None]) -> P
     target = cache / "mxfp4" / folder_digest(folder)[:24]
 
     def make(beside: Path, lock: int) -> None:
-        note("writing its experts in bfloat16 instead of MXFP4: the same values, four times the size")
+        note(
+            Momentary(
+                "writing its experts in bfloat16 instead of MXFP4: the same values, four times the size"
+            )
+        )
         _write(folder, beside)
 
     take(target, make, name="checkpoint in bfloat16", note=note).keep()

@@ -48,19 +48,60 @@ class Model:
         return sum(tensor.elements for tensor in self.tensors.values())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A checkpoint that was found and is safe to read; what it is for is not known yet."""
+
+    ref: str
+    """As the user named it, with the commit where it came from the Hub."""
+    folder: Path
+    revision: str | None
+
+    @property
+    def name(self) -> str | None:
+        """The repository on the Hub that it came from."""
+        return self.ref.partition("@")[0] if self.revision else None
+
+
 def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Callable[[str], None]) -> Model:
     """Find a model and refuse what is unsafe or unsupported; loads no weights.
 
     Raises:
         CompressError: it cannot be found, is unsafe, is damaged, or is of an unsupported kind.
     """
+    return understand(locate(ref, offline=offline, cache=cache, note=note), task=task, cache=cache, note=note)
+
+
+def locate(ref: str, *, offline: bool, cache: Path, note: Callable[[str], None]) -> Source:
+    """Find a model and refuse what is wrong with its files themselves. Imports no torch.
+
+    Raises:
+        CompressError: it cannot be found, is unsafe, or is damaged.
+    """
     folder, revision = _find(ref, offline=offline, cache=cache, note=note)
     check_folder(folder)
     refuse_adapter(folder)
     folder = flat_folder(folder, cache=cache, note=note)
+    refuse_repository_code(read_json(folder / "config.json", code="config-missing"))
+    named = f"{ref.partition('@')[0]}@{revision}" if revision else ref
+    return Source(ref=named, folder=folder, revision=revision)
+
+
+def understand(source: Source, *, task: str | None, cache: Path, note: Callable[[str], None]) -> Model:
+    """Tell what a checkpoint is, by what transformers makes of it; loads no weights.
+
+    Args:
+        source: The checkpoint.
+        task: The task that the user named.
+        cache: Where a checkpoint is kept that has to be rewritten.
+        note: Takes a line for each thing that is not as its files say.
+
+    Raises:
+        CompressError: It is damaged, or of an unsupported kind.
+    """
+    folder = source.folder
     config = read_json(folder / "config.json", code="config-missing")
-    refuse_repository_code(config)
-    # These import torch, which takes seconds: what is wrong with the folder itself was said before.
+    # These import torch, which takes seconds.
     from compress.model.head import consistent_head
     from compress.model.language import language_folder
     from compress.model.mxfp4 import is_mxfp4, mxfp4_folder
@@ -81,18 +122,33 @@ def resolve(ref: str, *, task: str | None, offline: bool, cache: Path, note: Cal
         config, tensors = read_json(folder / "config.json", code="config-missing"), read_headers(folder)
     kind = kind_of(folder, chosen)
     if kind in (ModelKind.ENCODER, ModelKind.DECODER) and has_tokenizer(folder):
-        name = ref.partition("@")[0] if revision else None
-        folder = tokenizer_folder(folder, cache=cache, note=note, name=name)
+        folder = tokenizer_folder(folder, cache=cache, note=note, name=source.name)
+    return model_of(source, folder, task=chosen, kind=kind, named=bool(task))
+
+
+def model_of(source: Source, folder: Path, *, task: str, kind: ModelKind, named: bool) -> Model:
+    """Read a checkpoint of which the task and the kind are known. Imports no torch.
+
+    Args:
+        source: The checkpoint as the user gave it.
+        folder: The same as it is used, rewritten where that was needed.
+        task: Its task.
+        kind: Its kind.
+        named: Whether the user named the task.
+
+    Raises:
+        CompressError: A file is damaged.
+    """
     return Model(
-        ref=f"{ref.partition('@')[0]}@{revision}" if revision else ref,
+        ref=source.ref,
         folder=folder,
-        revision=revision,
-        digest=folder_digest(folder, _meaningful(folder)),
-        config=config,
-        task=chosen,
+        revision=source.revision,
+        digest=folder_digest(folder, meaningful_files(folder)),
+        config=read_json(folder / "config.json", code="config-missing"),
+        task=task,
         kind=kind,
-        tensors=tensors,
-        body_alone=chosen == "feature-extraction" and (bool(task) or (folder / MODULES).exists()),
+        tensors=read_headers(folder),
+        body_alone=task == "feature-extraction" and (named or (folder / MODULES).exists()),
     )
 
 
@@ -141,7 +197,7 @@ def _find(ref: str, *, offline: bool, cache: Path, note: Callable[[str], None]) 
     return sources.local_folder(ref), None
 
 
-def _meaningful(folder: Path) -> list[Path]:
+def meaningful_files(folder: Path) -> list[Path]:
     """What defines the model: weights, configurations, tokenizer; not notes about it or caches."""
     suffixes = {".safetensors", ".json", ".txt", ".model", ".jinja"}
     names = folder_files(folder)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from compress.core.config import Frozen
 from compress.core.stored_bits import Storage
-from compress.model.rounding import Scheme
+
+if TYPE_CHECKING:
+    from compress.model.rounding import Scheme
 
 Bits = Literal[2, 3, 4, 8]
+
+
+FACTS = "gptq.json"
+"""Errors and fallbacks by matrix, for the report. Not published."""
+
+SENSITIVITY = "sensitivity.json"
+"""What rounding groups of matrices does to the answers, and the bits that each was given. Not published."""
 
 
 class GptqConfig(Frozen):
@@ -94,6 +103,8 @@ class GptqConfig(Frozen):
 
     def scheme(self, bits: int, group_size: int | None = None) -> Scheme:
         """The scheme of matrices in so many bits, in groups of another size where one is given."""
+        from compress.model.rounding import Scheme  # imports torch, which `plan` does without
+
         return Scheme(
             bits=bits,
             group_size=group_size or self.group_size,

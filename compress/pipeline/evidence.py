@@ -24,7 +24,7 @@ from compress.graph.io import read_graph
 from compress.measure.roofline import FIT
 from compress.passes.export.fuse import FUSE_FACTS
 from compress.passes.export.onnx import EXPORT_FACTS
-from compress.passes.quantize.gptq import SENSITIVITY
+from compress.passes.gptq_settings import SENSITIVITY
 from compress.pipeline.cache import package_versions
 from compress.pipeline.contenders import FP32, RESULT, TORCH, TORCH_BFLOAT16
 from compress.pipeline.remotely import describe

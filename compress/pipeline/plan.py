@@ -15,8 +15,7 @@ from compress.core.recipe import Recipe, Step
 from compress.core.units import parse_duration_ms, parse_max_drop, parse_ratio, parse_size
 from compress.measure.confinement import NO_LIMITS, Confinement, confinement_of
 from compress.measure.host import Host, detect_host, differences, on_host
-from compress.model.resolve import Model, resolve
-from compress.model.traceable import refuse_untraceable
+from compress.model.resolve import Model, locate
 from compress.pipeline.cache import cache_folder
 from compress.pipeline.extras import refuse_all_missing_extras
 from compress.pipeline.gate import Budgets
@@ -25,7 +24,7 @@ from compress.pipeline.remotely import on_device
 from compress.pipeline.size_budget import within_size
 from compress.pipeline.space import refuse_output
 from compress.pipeline.steps import DECODER_EXPORT, EXPORT, check_chain, result_kind, with_export
-from compress.pipeline.tokenizer import check_tokenizer
+from compress.pipeline.verdict import examined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -97,15 +96,8 @@ def make_plan(
     refuse_existing(out, replace=values.overwrite)
     refuse_unwritable(out)
     recipe = load_recipe(values.recipe) if values.recipe else None
-    model = resolve(ref, task=values.task, offline=values.offline, cache=cache_folder(), note=note)
-    # These import torch, which takes seconds: what is wrong with settings or folders was said before.
-    from compress.model.identity import check_identity
-    from compress.pipeline.ready import check_ready
-
-    refuse_untraceable(model.config)
-    check_tokenizer(model, note=note)
-    check_identity(model, note=note)
-    check_ready(model)
+    source = locate(ref, offline=values.offline, cache=cache_folder(), note=note)
+    model = examined(source, task=values.task, cache=cache_folder(), note=note)
     recipes = (recipe,) if recipe else _candidates(profile, model, preset)
     checked = tuple(
         within_size(with_export(one, decoder=model.kind is ModelKind.DECODER), budgets.max_size, model.config)

@@ -12,8 +12,8 @@ from compress.core.publication import published
 from compress.core.seal import is_sealed, seal_path
 from compress.passes.export.fuse import FUSE_FACTS
 from compress.passes.export.onnx import EXPORT_FACTS
-from compress.passes.quantize.gptq import FACTS as GPTQ_FACTS
-from compress.passes.quantize.gptq import SENSITIVITY
+from compress.passes.gptq_settings import FACTS as GPTQ_FACTS
+from compress.passes.gptq_settings import SENSITIVITY
 from compress.pipeline.execute import STEP_FACTS
 from compress.pipeline.space import refuse_output
 

@@ -12,6 +12,7 @@ from compress.model.dequantize import load_dequantized
 from compress.model.flow import BlockFlow
 from compress.model.load import load_module
 from compress.model.quantized import QuantizedCheckpoint
+from compress.passes.gptq_settings import FACTS
 from compress.passes.quantize import gptq
 from tests.unit.graphs import PROFILE
 
@@ -124,7 +125,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tiny_models, tmp_path
 
 def test_a_matrix_that_cannot_be_calibrated_is_rounded_and_named(tiny_models, tmp_path):
     folder = quantized(tiny_models("qwen3-moe"), tmp_path / "out", minimum_rows=10**6)
-    facts = json.loads((folder / gptq.FACTS).read_text())
+    facts = json.loads((folder / FACTS).read_text())
     assert len(facts) == 2 * (4 + 2 * 4) + 2
     for name, values in facts.items():
         assert ("calibration tokens reached it" in values["why"]) == ("embed" not in name)

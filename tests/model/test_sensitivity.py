@@ -18,6 +18,7 @@ from compress.model.sensitivity import Group, Probe
 from compress.model.walk import BlockWalk
 from compress.numerics.groups import fit_groups
 from compress.passes.export import genai
+from compress.passes.gptq_settings import SENSITIVITY
 from compress.passes.quantize import gptq
 from tests.model.test_decoders import step
 from tests.model.test_gptq import WINDOWS, divergence, quantized
@@ -131,7 +132,7 @@ def test_mixed_bits_lose_less_than_equal_ones_of_that_size(tiny_models, tmp_path
     assert 2.9 < average <= 3
     assert len({layout.bits for layout in layouts.values()}) > 1
     assert divergence(source, mixed) <= divergence(source, equal)
-    facts = json.loads((mixed / gptq.SENSITIVITY).read_text())
+    facts = json.loads((mixed / SENSITIVITY).read_text())
     assert facts["average_bits"] == pytest.approx(average)
     for group in facts["groups"]:
         assert {layouts[name].bits for name in group["names"]} == {group["bits"]}
@@ -158,7 +159,7 @@ def test_of_a_size_and_an_average_both_hold(tiny_models, tmp_path):
     common = {"head_bits": 4, "probe_length": 48, "average_bits": 7}
     free = quantized(tiny_models("llama"), tmp_path / "free", **common, max_size="1MB")
     tight = quantized(tiny_models("llama"), tmp_path / "tight", **common, max_size="22kB")
-    averages = [json.loads((one / gptq.SENSITIVITY).read_text())["average_bits"] for one in (free, tight)]
+    averages = [json.loads((one / SENSITIVITY).read_text())["average_bits"] for one in (free, tight)]
     assert averages[1] < averages[0] <= 7
     assert stored_bytes(tight) <= 22_000 < stored_bytes(free)
 
