@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from compress.core.paths import contained
 from compress.core.regular_files import read_bytes
 from compress.core.sentence import module_kind
 from compress.core.visible import visible
+from compress.runtime.activations import activation_named
 from compress.runtime.files import read_modules, read_settings
 from compress.runtime.outputs import hidden_of
 from compress.runtime.pooling import pool, pooling_modes, refuse_unknown_modes
@@ -204,7 +205,7 @@ class Dense:
         config = read_settings(folder / "config.json", LayerConfig)
         weights = _weights(folder, "linear.weight")
         self._weight, self._bias = weights["linear.weight"], weights.get("linear.bias", np.float32(0))
-        self._activation = _activation(str(config.get("activation_function") or "Tanh"))
+        self._activation = activation_named(str(config.get("activation_function") or "Tanh"))
         self._residual = weights.get("residual.weight") if config.get("use_residual") else None
         self._adds = bool(config.get("use_residual"))
         self._source = str(config.get("module_input_name") or "sentence_embedding")
@@ -277,25 +278,3 @@ def _weights(folder: Path, *needed: str) -> dict[str, np.ndarray]:
 
 _LARGEST = 2**29
 """Bytes of a module's weights: 8,192 x 8,192 numbers and some more."""
-
-
-def _activation(name: str) -> Callable[[np.ndarray], np.ndarray]:
-    kinds: dict[str, Callable[[np.ndarray], Any]] = {
-        "Identity": lambda x: x,
-        "Tanh": np.tanh,
-        "ReLU": lambda x: np.maximum(x, 0),
-        "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-        "SiLU": lambda x: x / (1 + np.exp(-x)),
-        "GELU": _gelu,
-    }
-    kind = name.rpartition(".")[2]
-    if kind not in kinds:
-        message = f"a Dense module has the activation '{name}', which is not supported"
-        raise CompressError("module-unsupported", message, hint=f"supported: {', '.join(kinds)}")
-    return kinds[kind]
-
-
-def _gelu(x: np.ndarray) -> np.ndarray:
-    from scipy.special import erf
-
-    return np.asarray(0.5 * x * (1 + erf(x / np.sqrt(2))))

@@ -75,7 +75,8 @@ VITS = {
 SPEECH = {
     "vocab_size": 160, "hidden_size": 32, "encoder_layers": 1, "decoder_layers": 1,
     "encoder_linear_units": 64, "decoder_linear_units": 64, "num_mel_bins": 16,
-    "speech_decoder_postnet_units": 32, "duration_predictor_channels": 32, "energy_predictor_channels": 32, "pitch_predictor_channels": 32,
+    "speech_decoder_postnet_units": 32, "duration_predictor_channels": 32,
+    "energy_predictor_channels": 32, "pitch_predictor_channels": 32,
 }  # fmt: skip
 HIERA = {
     "image_size": [64, 64], "embed_dim": 16, "depths": [1, 1], "num_heads": [1, 2], "num_layers": 2,
