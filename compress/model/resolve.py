@@ -15,6 +15,7 @@ from compress.model.old_layout import flat_folder
 from compress.model.plausible import refuse_implausible
 from compress.model.safety import read_headers, read_json, refuse_adapter, refuse_repository_code
 from compress.model.sentence import MODULES, sentence_task
+from compress.model.sizes import Sizes, text_sizes
 from compress.model.tasks import check_task, infer_task, language_kind
 from compress.model.tokenizer import has_tokenizer
 from compress.model.tokenizer_folder import tokenizer_folder
@@ -38,6 +39,8 @@ class Model:
     task: str
     kind: ModelKind
     tensors: dict[str, TensorHeader]
+    sizes: Sizes | None = None
+    """Of a decoder."""
     body_alone: bool = False
     """Whether the user, or the pooling after it, asks for the body (of an encoder-decoder model the encoder)
     whatever the checkpoint holds besides."""
@@ -123,10 +126,13 @@ def understand(source: Source, *, task: str | None, cache: Path, note: Callable[
     kind = kind_of(folder, chosen)
     if kind in (ModelKind.ENCODER, ModelKind.DECODER) and has_tokenizer(folder):
         folder = tokenizer_folder(folder, cache=cache, note=note, name=source.name)
-    return model_of(source, folder, task=chosen, kind=kind, named=bool(task))
+    sizes = text_sizes(config) if kind is ModelKind.DECODER else None
+    return model_of(source, folder, task=chosen, kind=kind, sizes=sizes, named=bool(task))
 
 
-def model_of(source: Source, folder: Path, *, task: str, kind: ModelKind, named: bool) -> Model:
+def model_of(
+    source: Source, folder: Path, *, task: str, kind: ModelKind, sizes: Sizes | None, named: bool
+) -> Model:
     """Read a checkpoint of which the task and the kind are known. Imports no torch.
 
     Args:
@@ -134,6 +140,7 @@ def model_of(source: Source, folder: Path, *, task: str, kind: ModelKind, named:
         folder: The same as it is used, rewritten where that was needed.
         task: Its task.
         kind: Its kind.
+        sizes: What transformers reads in its configuration, of a decoder.
         named: Whether the user named the task.
 
     Raises:
@@ -148,6 +155,7 @@ def model_of(source: Source, folder: Path, *, task: str, kind: ModelKind, named:
         task=task,
         kind=kind,
         tensors=read_headers(folder),
+        sizes=sizes,
         body_alone=task == "feature-extraction" and (named or (folder / MODULES).exists()),
     )
 

@@ -99,8 +99,9 @@ def make_plan(
     source = locate(ref, offline=values.offline, cache=cache_folder(), note=note)
     model = examined(source, task=values.task, cache=cache_folder(), note=note)
     recipes = (recipe,) if recipe else _candidates(profile, model, preset)
+    decoder = model.kind is ModelKind.DECODER
     checked = tuple(
-        within_size(with_export(one, decoder=model.kind is ModelKind.DECODER), budgets.max_size, model.config)
+        within_size(with_export(one, decoder=decoder), budgets.max_size, model.config, model.sizes)
         for one in recipes
     )
     for one in checked:
@@ -223,6 +224,7 @@ def describe(plan: Plan, *, kept: Mapping[str, Mapping[str, float]] | None = Non
                     recipe,
                     plan.model.tensors,
                     config=plan.model.config,
+                    sizes=plan.model.sizes,
                     kept=shares.get(recipe.name),
                     unused=unused_tensors(plan.model),
                 ),

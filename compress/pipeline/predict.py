@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from compress.core.stored_bits import Storage
     from compress.model.headers import TensorHeader
     from compress.model.resolve import Model
+    from compress.model.sizes import Sizes
 
 _MATRICES = "matrix"
 _EMBEDDINGS = "embedding"
@@ -42,6 +43,7 @@ def predicted_bytes(
     tensors: Mapping[str, TensorHeader],
     *,
     config: Mapping[str, Any] | None = None,
+    sizes: Sizes | None = None,
     kept: Mapping[str, float] | None = None,
     unused: Collection[str] = (),
 ) -> int:
@@ -55,6 +57,7 @@ def predicted_bytes(
         recipe: The steps, with their export.
         tensors: The checkpoint's tensors by name.
         config: The model's config.json, by which what is no weight is estimated (None: that is left out).
+        sizes: What transformers reads in it, where that is known already.
         kept: Shares of single tensors that stay, as `kept_tokens` finds them.
         unused: Names of tensors that the graph has no use for (`unused_tensors`).
 
@@ -81,7 +84,7 @@ def predicted_bytes(
         for name, tensor in tensors.items()
         if name not in unused
     )
-    return min([int(bits / 8) + _beside(recipe, config, depth), *limits])
+    return min([int(bits / 8) + _beside(recipe, config, sizes, depth), *limits])
 
 
 def unused_tensors(model: Model) -> frozenset[str]:
@@ -110,11 +113,11 @@ def _matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
     return math.prod(shape[:first]), math.prod(shape[first:])
 
 
-def _beside(recipe: Recipe, config: Mapping[str, Any] | None, depth: int) -> int:
+def _beside(recipe: Recipe, config: Mapping[str, Any] | None, sizes: Sizes | None, depth: int) -> int:
     """Bytes that are no weights."""
     if config is None:
         return 0
-    return beside_weights(config) if result_kind(recipe) is ArtifactKind.GENAI else depth * _NODES
+    return beside_weights(config, sizes) if result_kind(recipe) is ArtifactKind.GENAI else depth * _NODES
 
 
 def kept_tokens(recipe: Recipe, source: Artifact, rows: Sequence[Row]) -> dict[str, float]:

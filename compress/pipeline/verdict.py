@@ -23,6 +23,7 @@ from compress.core.profile import ModelKind
 from compress.core.regular_files import read_json
 from compress.model.resolve import meaningful_files, model_of, understand
 from compress.model.safety import weight_files
+from compress.model.sizes import Sizes
 from compress.model.tasks import TASKS
 from compress.model.traceable import refuse_untraceable
 from compress.pipeline.cache import package_versions, step_key
@@ -48,6 +49,7 @@ class Verdict(Frozen):
     """The rewritten checkpoint, below the cache; None where the given one is used as it is."""
     task: str
     kind: ModelKind
+    sizes: Sizes | None
     notes: tuple[str, ...]
     """What the user was told."""
 
@@ -71,7 +73,9 @@ def examined(source: Source, *, task: str | None, cache: Path, note: Callable[[s
         return _examine(source, task=task, cache=cache, note=note, entry=entry)
     for line in verdict.notes:
         note(line)
-    return model_of(source, folder, task=verdict.task, kind=verdict.kind, named=bool(task))
+    return model_of(
+        source, folder, task=verdict.task, kind=verdict.kind, sizes=verdict.sizes, named=bool(task)
+    )
 
 
 def _examine(
@@ -90,7 +94,9 @@ def _examine(
     check_identity(model, note=told)
     check_ready(model)
     rewritten = None if model.folder == source.folder else str(model.folder.relative_to(cache))
-    verdict = Verdict(folder=rewritten, task=model.task, kind=model.kind, notes=tuple(told.lines))
+    verdict = Verdict(
+        folder=rewritten, task=model.task, kind=model.kind, sizes=model.sizes, notes=tuple(told.lines)
+    )
     with suppress(CompressError, OSError):  # a cache that is full or read-only costs time, not the plan
         _write(verdict, entry, note=note)
     return model
