@@ -1,6 +1,7 @@
-"""Short forms of tests/bench/reliability: equal runs at once, and flips in a cache of finished steps."""
+"""Short forms of tests/bench/reliability: equal runs at once, failing disks, and flips in a cache."""
 
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -29,9 +30,23 @@ def test_equal_gptq_runs_at_once_share_one_step():
 
 def at_once(*flags):
     """Run the script of equal runs at once; its counts."""
-    words = [sys.executable, "-m", "tests.bench.reliability.concurrent", *flags]
-    script = subprocess.run(words, check=True, capture_output=True, text=True, timeout=300)
-    return f"Count({script.stdout.strip().rpartition('Count(')[2]}"
+    return f"Count({script('concurrent', *flags).rpartition('Count(')[2]}"
+
+
+def script(name, *flags):
+    """Run a script of tests/bench/reliability; what it printed."""
+    words = [sys.executable, "-m", f"tests.bench.reliability.{name}", *flags]
+    return subprocess.run(words, check=True, capture_output=True, text=True, timeout=300).stdout.strip()
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="the library that injects faults is built by gcc")
+def test_a_fault_at_any_write_or_read_ends_with_exit_2_and_the_next_run_mends_it():
+    counts = script("disk_full", "--steps", "written", "--faults", "12", "--reads", "4")
+    for name, faults in (("writes", 12), ("reads", 4)):
+        line = next(line for line in counts.splitlines() if line.startswith(f"{name} Count("))
+        figures = dict(re.findall(r"(\w+)=(\d+)", line))
+        assert int(figures["exit_2"]) + int(figures["finished"]) == int(figures["faults"]) == faults
+        assert "other_exits=[], untold=[], differing=0, resumed_failed=[]" in line
 
 
 def test_no_flip_in_the_cache_is_published(tmp_path, monkeypatch):

@@ -65,7 +65,8 @@ def fake_step(
     """Write what a step would, some of it by way of its work folder, and say that it was made."""
     with (root / "made").open("a") as stream:
         stream.write("x")
-    request.work.mkdir(exist_ok=False)  # of a step that two processes make it would be there
+    request.work.mkdir(exist_ok=True)
+    (request.work / "maker").touch(exist_ok=False)  # of a step that two processes make it would be there
     randomness = random.Random(f"{request.seed} {request.step.name}")
     for number in range(4):
         (request.work / str(number)).write_bytes(randomness.randbytes(2000))
@@ -75,7 +76,7 @@ def fake_step(
     return StepReply(result=place(Artifact(kind=ArtifactKind.CHECKPOINT, folder=request.folder, task="x")))
 
 
-def take_part(root: Path, number: int, *, model: Path) -> str:
+def take_part(root: Path, number: int, *, model: Path, out: Path | None = None) -> str:
     """One process's run of a round: "published" or "refused", and the digest of the step's folder."""
     os.environ["COMPRESS_CACHE"] = str(root / "cache")
     execute.run_child = partial(fake_step, root)
@@ -92,16 +93,17 @@ def take_part(root: Path, number: int, *, model: Path) -> str:
             profile=load_profile("cpu"), progress=Silent(), seed=number, processor=model,
         )  # fmt: skip
         made = executor.apply(recipe, source, digest=f"model {number}").made
+        digest = folder_digest(made[-1].artifact.folder)
         try:
             publish(
-                made[-1].artifact.folder, root / "artifacts" / str(number),
+                made[-1].artifact.folder, out or root / "artifacts" / str(number),
                 documents=lambda beside: {MANIFEST: "{}"}, seal=lambda beside: None, replace=False,
             )  # fmt: skip
         except CompressError as error:
             if error.code != "output-exists":
                 raise
-            return f"refused {folder_digest(made[-1].artifact.folder)}"
-        return f"published {folder_digest(made[-1].artifact.folder)}"
+            return f"refused {digest}"
+        return f"published {digest}"
 
 
 def reply(root: Path, number: int, model: Path) -> str:

@@ -1,6 +1,6 @@
 """Fail writes with ENOSPC or EIO, one run at a time, and see how it ends and what the next run makes of it.
 
-    python -m tests.bench.reliability.disk_full [--faults 200] [--reads 40]
+    python -m tests.bench.reliability.disk_full [--faults 200] [--reads 40] [--steps true|written]
 
 A library that is preloaded (`faults.c`, built by gcc) counts what a run writes below one folder, which holds
 the cache, the output and all temporary files: openings that create, writes, truncations, syncs, links and
@@ -8,7 +8,8 @@ renames, in every process. Then runs are made to fail at writes spread evenly ov
 full disk, which stays full, and with one error of input or output. Each must end with exit code 2 and a line
 that says so, and the next run, which nothing disturbs, with the same bytes as one that was never disturbed.
 Reads fail one at a time, with an error of input or output; where one hits the check of a finished step that
-step is made again, so that exit code 0 is as good.
+step is made again, so that exit code 0 is as good. With `--steps written` the steps write some files
+instead of a model, which takes seconds.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from compress.cli import main as command
+from compress.core.errors import CompressError
 from compress.core.paths import folder_digest
-from tests.bench.reliability import forked, jobs
+from tests.bench.reliability import concurrent, forked, jobs
 
 _ERRORS = (errno.ENOSPC, errno.EIO)
-_CODES = ("error[no-space]", "error[disk-fault]")
+_CODES = ("error[no-space]", "error[disk-fault]", "error[cache-damaged]")
 
 
 @dataclass
@@ -43,6 +46,23 @@ class Count:
     untold: list[str] = field(default_factory=list)
     differing: int = 0
     resumed_failed: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A job whose steps write some files instead of a model."""
+
+    root: Path
+    kind: str = "written"
+
+    def run(self, out: Path) -> int:
+        """Apply the steps and publish, as the command line does; its exit code."""
+        command.build = lambda: lambda **options: self._run(out)
+        return command.main([])
+
+    def _run(self, out: Path) -> None:
+        if not concurrent.take_part(self.root, 0, model=self.root / "tmp", out=out).startswith("published"):
+            raise CompressError("output-exists", f"{out} exists already", hint="see what published it")
 
 
 class Faults:
@@ -62,7 +82,7 @@ class Faults:
         return int(struct.unpack("4q", self._memory[:])[0])
 
 
-def run(job: jobs.Job, root: Path) -> int:
+def run(job: jobs.Job | Written, root: Path) -> int:
     """Run a job whose every file lies below `root`; its exit code."""
     os.environ["COMPRESS_CACHE"] = str(root / "cache")
     return forked.exit_code(forked.start(lambda: job.run(root / "artifacts" / "out"), log_of(root)))
@@ -92,7 +112,9 @@ class Fault:
         return f"{errno.errorcode[self.number]} at {'read' if self.reads else 'write'} {self.at}"
 
 
-def disturb(job: jobs.Job, root: Path, faults: Faults, fault: Fault, count: Count, expected: str) -> None:
+def disturb(
+    job: jobs.Job | Written, root: Path, faults: Faults, fault: Fault, count: Count, expected: str
+) -> None:
     """Run a job with a fault, and once more undisturbed."""
     empty(root)
     faults.set(fault.at, fault.number, reads=fault.reads)
@@ -123,12 +145,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--reads", type=int, default=40)
+    parser.add_argument("--steps", choices=["true", "written"], default="true")
     options = parser.parse_args()
     if "FAULTS_CONTROL" not in os.environ:
         sys.exit(preloaded())
     root = Path(os.environ["FAULTS_FOLDER"])
     faults = Faults(Path(os.environ["FAULTS_CONTROL"]))
-    found = jobs.prepare(root.parent / "models")
+    written = {"written": Written(root)}
+    found = written if options.steps == "written" else jobs.prepare(root.parent / "models")
     os.environ["TMPDIR"] = tempfile.tempdir = str(root / "tmp")
     for name, reads, total in (("writes", False, options.faults), ("reads", True, options.reads)):
         count = Count()
@@ -137,7 +161,9 @@ def main() -> None:
         print(name, count, flush=True)
 
 
-def all_over(job: jobs.Job, root: Path, faults: Faults, count: Count, *, total: int, reads: bool) -> None:
+def all_over(
+    job: jobs.Job | Written, root: Path, faults: Faults, count: Count, *, total: int, reads: bool
+) -> None:
     """Spread faults evenly over all writes (or reads) of a job."""
     empty(root)
     faults.set(0, reads=reads)
