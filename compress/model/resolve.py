@@ -15,7 +15,6 @@ from compress.model.old_layout import flat_folder
 from compress.model.plausible import refuse_implausible
 from compress.model.safety import read_headers, read_json, refuse_adapter, refuse_repository_code
 from compress.model.sentence import MODULES, sentence_task
-from compress.model.sizes import Sizes, text_sizes
 from compress.model.tasks import check_task, infer_task, language_kind
 from compress.model.tokenizer import has_tokenizer
 from compress.model.tokenizer_folder import tokenizer_folder
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from compress.model.headers import TensorHeader
+    from compress.model.sizes import Sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,12 +126,11 @@ def understand(source: Source, *, task: str | None, cache: Path, note: Callable[
     kind = kind_of(folder, chosen)
     if kind in (ModelKind.ENCODER, ModelKind.DECODER) and has_tokenizer(folder):
         folder = tokenizer_folder(folder, cache=cache, note=note, name=source.name)
-    sizes = text_sizes(config) if kind is ModelKind.DECODER else None
-    return model_of(source, folder, task=chosen, kind=kind, sizes=sizes, named=bool(task))
+    return model_of(source, folder, task=chosen, kind=kind, named=bool(task))
 
 
 def model_of(
-    source: Source, folder: Path, *, task: str, kind: ModelKind, sizes: Sizes | None, named: bool
+    source: Source, folder: Path, *, task: str, kind: ModelKind, named: bool, sizes: Sizes | None = None
 ) -> Model:
     """Read a checkpoint of which the task and the kind are known. Imports no torch.
 
@@ -140,8 +139,8 @@ def model_of(
         folder: The same as it is used, rewritten where that was needed.
         task: Its task.
         kind: Its kind.
-        sizes: What transformers reads in its configuration, of a decoder.
         named: Whether the user named the task.
+        sizes: What transformers reads in its configuration, of a decoder, where that is known already.
 
     Raises:
         CompressError: A file is damaged.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -23,7 +24,7 @@ from compress.core.profile import ModelKind
 from compress.core.regular_files import read_json
 from compress.model.resolve import meaningful_files, model_of, understand
 from compress.model.safety import weight_files
-from compress.model.sizes import Sizes
+from compress.model.sizes import Sizes, text_sizes
 from compress.model.tasks import TASKS
 from compress.model.traceable import refuse_untraceable
 from compress.pipeline.cache import package_versions, step_key
@@ -90,6 +91,8 @@ def _examine(
     told = _Told(note)
     model = understand(source, task=task, cache=cache, note=told)
     refuse_untraceable(model.config)
+    if model.kind is ModelKind.DECODER:
+        model = replace(model, sizes=text_sizes(model.config))
     check_tokenizer(model, note=told)
     check_identity(model, note=told)
     check_ready(model)

@@ -107,7 +107,9 @@ class LogScale:
     stop: float
 
     def __call__(self, value: float) -> float:
-        """The pixel of a value."""
+        """Return the pixel of a value; what is not positive has no logarithm and lies at the lower end."""
+        if value <= 0:
+            return self.start
         share = math.log(value / self.low) / math.log(self.high / self.low)
         return self.start + share * (self.stop - self.start)
 

@@ -110,7 +110,7 @@ def test_other_bits_are_listed_by_layer(tiny_models, tmp_path):
         bits = (own or [written])[0]["bits"]
         assert bits == checkpoint.layouts[name].bits
         state |= as_autogptq_reads({key: tensors[key] for key in tensors if key.startswith(layer)}, bits)
-    state |= {key: tensor for key, tensor in tensors.items() if key.endswith("weight")}
+    state |= {key: tensor for key, tensor in tensors.items() if key.endswith(".weight")}
     ids = torch.from_numpy(WINDOWS[:1])
     with torch.inference_mode():
         found = load_state(source, "text-generation", state)(ids).logits
