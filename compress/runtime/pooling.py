@@ -29,11 +29,14 @@ def pool(
         skipped: the tokens at the start of each text that do not count: those of a prompt.
 
     Returns:
-        float32 (B, D * modes).
+        float32 (B, D * modes); zeros where no text has any token, as of empty texts without special ones.
 
     Raises:
         CompressError: a mode is unknown.
     """
+    refuse_unknown_modes(modes)
+    if hidden.shape[1] == 0:
+        return np.zeros((len(hidden), hidden.shape[2] * len(modes)), dtype=np.float32)
     kinds: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
         "cls": _first,
         "max": _max,
@@ -42,7 +45,6 @@ def pool(
         "weightedmean": partial(_weighted, first=mask.argmax(axis=1)),
         "lasttoken": _last,
     }
-    refuse_unknown_modes(modes)
     hidden = hidden.astype(np.float32, copy=False)
     mask = _without_prompt(mask, skipped) if skipped else mask
     return np.concatenate([kinds[mode](hidden, mask) for mode in modes], axis=-1).astype(np.float32)

@@ -51,6 +51,12 @@ def test_every_mode_equals_the_loop(lengths, left, seed):
     assert both.dtype == np.float32
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_texts_without_any_token_are_zeros(mode):
+    hidden, mask = np.zeros((2, 0, 3), dtype=np.float32), np.zeros((2, 0), dtype=np.int64)
+    assert pool(hidden, mask, (mode, "mean")).tolist() == [[0.0] * 6] * 2
+
+
 def test_padding_does_not_count():
     hidden = np.ones((1, 3, 2), dtype=np.float32)
     hidden[0, 2] = np.nan
