@@ -56,31 +56,8 @@ def check_identity(model: Model, *, note: Callable[[str], None]) -> None:
         _refuse_reading_ahead(module)
         sample = {"input_ids": torch.zeros(1, 16, dtype=torch.int64)}
     refuse_unrunnable(part, sample, folder=model.folder, task=task)
-    _refuse_without_padding(module, task)
     if left_out := {name: tensors[name].elements for name in account.unused} | idle:
         note(f"left out, as {task} does not use it: {module_names(left_out)}")
-
-
-def _refuse_without_padding(module: Any, task: str) -> None:
-    """Refuse a decoder's classifier that cannot tell padding: it reads the last token that is none.
-
-    Raises:
-        CompressError: config.json names no padding token.
-    """
-    if task != "text-classification" or not _writes(module):
-        return
-    if module.config.get_text_config().pad_token_id is None:
-        message = f"config.json has no pad_token_id, by which {type(module).__name__} tells where a text ends"
-        raise CompressError("padding-unknown", message, hint="set it to the tokenizer's padding token")
-
-
-def _writes(module: Any) -> bool:
-    """Whether transformers knows this kind of model as one that writes texts and fills in no masks."""
-    from transformers.models.auto import modeling_auto
-
-    kind = module.config.model_type
-    writing = kind in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    return writing and kind not in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 
 def _refuse_reading_ahead(module: Any) -> None:
